@@ -1,0 +1,318 @@
+"""Sites, storage, hosts, instruments, routes and policy: the shape of the observatory, as data.
+
+Read from one YAML file and validated; nothing here touches a disk but `load_topology`. A new site is a change to that file.
+"""
+
+import hashlib
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from include.errors import BadInputError, TopologyError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,30}$")]
+"""A word in a queue name: lower case, no underscore, so that `{site}_{location}_{operation}` reads one way only."""
+HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+InstrumentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
+
+
+class OperationKind(StrEnum):
+    """What can be done to data at a DataLocation."""
+
+    REGISTRATION = "registration"
+    PACKAGING = "packaging"
+    BUNDLING = "bundling"
+    TRANSFER = "transfer"
+    UNPACKING = "unpacking"
+    ARCHIVING = "archiving"
+    STAGING = "staging"
+    DELETION = "deletion"
+    SCRUBBING = "scrubbing"
+
+
+class LocationType(StrEnum):
+    """What a DataLocation is for."""
+
+    SOURCE = "source"
+    BUFFER = "buffer"
+    LONG_TERM_ARCHIVE = "long_term_archive"
+    PROCESSING = "processing"
+
+
+class Model(BaseModel):
+    """Frozen, and a key that nobody knows is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Site(Model):
+    """A place with a network."""
+
+    short_name: Name
+    name: str
+    location: str
+
+
+class Host(Model):
+    """A machine with a Celery worker."""
+
+    name: HostName
+    site: Name
+    lease_seconds: int = Field(default=120, ge=5)
+    """How long a lease lives unrenewed: minutes near the database, a quarter of an hour across an ocean."""
+    concurrency: int = Field(default=2, ge=1, le=64)
+
+
+class DiskStorage(Model):
+    """A folder."""
+
+    type: Literal["disk"]
+    root: str
+
+    @model_validator(mode="after")
+    def _has_no_dots(self) -> Self:
+        if ".." in PurePosixPath(self.root).parts:
+            raise ValueError("root must not contain '..'")
+        return self
+
+
+class S3Storage(Model):
+    """A bucket; endpoint and keys are in the Airflow connection."""
+
+    type: Literal["s3"]
+    bucket: str = Field(min_length=3)
+
+
+class DataLocation(Model):
+    """Storage at a site."""
+
+    site: Name
+    name: Name
+    location_type: LocationType
+    storage: Annotated[DiskStorage | S3Storage, Field(discriminator="type")]
+    hosts: tuple[HostName, ...] = Field(min_length=1)
+    """Hosts whose workers do this location's operations. They reach a disk as a folder."""
+    mounted_on: tuple[HostName, ...] = ()
+    """Further hosts that have the disk mounted; all others reach it over SFTP."""
+    priority: int = 100
+    """Which of a site's locations of one type comes first; lower first."""
+    slots: dict[OperationKind, Annotated[int, Field(ge=1, le=64)]] = Field(default_factory=dict)
+    """How many operations of a kind may run at once (default 2)."""
+
+    @property
+    def full_name(self) -> str:
+        """`{site}_{name}`: what people, connections and queues call it."""
+        return f"{self.site}_{self.name}"
+
+    def is_disk_on(self, host: str) -> bool:
+        """Tell whether `host` reaches this location as a folder."""
+        return self.storage.type == "disk" and host in (*self.hosts, *self.mounted_on)
+
+
+class Instrument(Model):
+    """Something that files data."""
+
+    name: InstrumentName
+    modules: tuple[InstrumentName, ...] = Field(min_length=1)
+    data_locations: tuple[str, ...] = Field(min_length=1)
+    """Full names of the SOURCE locations it writes to."""
+    filed_by: tuple[str, ...] = Field(min_length=1)
+    """Airflow accounts that may file for it."""
+
+
+class Route(Model):
+    """An override: transfers from one location to a site land at this location.
+
+    Without one, a transfer goes to the site's first BUFFER by priority.
+    """
+
+    from_location: str
+    to_location: str
+
+
+class Policy(Model):
+    """The numbers that people decide about. Sizes in bytes, times in seconds."""
+
+    package_max_bytes: int = Field(default=50 * 10**9, ge=1)
+    package_max_files: int = Field(default=20_000, ge=1)
+    package_max_age_seconds: int = Field(default=1800, ge=0)
+    """An unfinished observation's files wait at most this long for a package."""
+    bundle_max_bytes: int = Field(default=50 * 10**9, ge=1)
+    bundle_max_age_seconds: int = Field(default=600, ge=0)
+    archive_copies: int = Field(default=2, ge=1)
+    """Verified archive copies that must exist before any other copy may be deleted."""
+    archive_sites: int = Field(default=2, ge=1)
+    """At how many different sites they must be."""
+    deletion_grace_seconds: int = Field(default=7 * 86400, ge=0)
+    """How long a copy stays after it could have gone."""
+    inline_files_max: int = Field(default=500, ge=1)
+    """More files than this are filed by naming a manifest."""
+    clock_seconds: int = Field(default=300, ge=10)
+    """Each stage looks for work at least this often, bells or not."""
+    plan_patience_seconds: float = Field(default=0, ge=0, le=30)
+    """A plan waits up to this long for what falls due meanwhile, rather than leave it to the next clock."""
+    batch_bytes: int = Field(default=4 * 10**9, ge=1)
+    """Small operations share a mapped task until they add up to this."""
+    batch_operations: int = Field(default=50, ge=1, le=1000)
+    attempts_max: int = Field(default=8, ge=1)
+    """Transient failures before a person is called; afterwards it goes on slowly."""
+    retry_seconds: float = Field(default=60, gt=0)
+    """First pause after a transient failure; doubles, with jitter, up to an hour."""
+    waiting_seconds: float = Field(default=300, gt=0)
+    """Pause of an operation that waits for space, a person or a recall."""
+
+
+class Topology(Model):
+    """The whole observatory."""
+
+    sites: tuple[Site, ...] = Field(min_length=1)
+    hosts: tuple[Host, ...] = Field(min_length=1)
+    data_locations: tuple[DataLocation, ...] = Field(min_length=1)
+    instruments: tuple[Instrument, ...] = ()
+    routes: tuple[Route, ...] = ()
+    policy: Policy = Policy()
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Self:
+        problems = [*self._doubles(), *self._strangers()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _doubles(self) -> list[str]:
+        named = {
+            "sites": [site.short_name for site in self.sites],
+            "hosts": [host.name for host in self.hosts],
+            "data_locations": [location.full_name for location in self.data_locations],
+            "instruments": [instrument.name for instrument in self.instruments],
+            "routes": [f"{route.from_location} to site of {route.to_location}" for route in self.routes],
+        }
+        return [f"{kind}: {name} stands twice" for kind, names in named.items() for name in sorted(names) if names.count(name) > 1]
+
+    def _strangers(self) -> list[str]:
+        sites = {site.short_name for site in self.sites}
+        hosts = {host.name for host in self.hosts}
+        locations = {location.full_name: location for location in self.data_locations}
+        problems = [f"hosts.{host.name}: there is no site {host.site}" for host in self.hosts if host.site not in sites]
+        for location in self.data_locations:
+            where = f"data_locations.{location.full_name}"
+            if location.site not in sites:
+                problems.append(f"{where}: there is no site {location.site}")
+            problems += [f"{where}: there is no host {h}" for h in (*location.hosts, *location.mounted_on) if h not in hosts]
+            archive = location.location_type is LocationType.LONG_TERM_ARCHIVE
+            if archive != (location.storage.type == "s3"):
+                problems.append(f"{where}: a long_term_archive is on s3, everything else on disk")
+        for instrument in self.instruments:
+            problems += [
+                f"instruments.{instrument.name}: {name} is not a source location"
+                for name in instrument.data_locations
+                if name not in locations or locations[name].location_type is not LocationType.SOURCE
+            ]
+        for route in self.routes:
+            problems += [
+                f"routes: {name} is not a buffer"
+                for name in (route.from_location, route.to_location)
+                if name not in locations or locations[name].location_type is not LocationType.BUFFER
+            ]
+        problems += self._stuck(locations.values())
+        return problems
+
+    def _stuck(self, locations: object) -> list[str]:
+        archive_sites = {location.site for location in self.of_type(LocationType.LONG_TERM_ARCHIVE)}
+        buffered = {location.site for location in self.of_type(LocationType.BUFFER)}
+        needed = {location.site for location in self.of_type(LocationType.SOURCE)} | archive_sites
+        problems = [f"sites.{site}: needs a buffer" for site in sorted(needed - buffered)]
+        if len(archive_sites) < self.policy.archive_sites:
+            problems.append(
+                f"policy.archive_sites: {self.policy.archive_sites} asked for, but only {len(archive_sites)} site(s)"
+                " have a long_term_archive: nothing could ever be deleted"
+            )
+        if len(self.of_type(LocationType.LONG_TERM_ARCHIVE)) < self.policy.archive_copies:
+            problems.append(f"policy.archive_copies: {self.policy.archive_copies} asked for, but there are fewer archives")
+        return problems
+
+    def of_type(self, location_type: LocationType) -> tuple[DataLocation, ...]:
+        """Return the locations of one type, first priority first."""
+        found = [location for location in self.data_locations if location.location_type is location_type]
+        return tuple(sorted(found, key=lambda location: (location.priority, location.full_name)))
+
+    @cached_property
+    def archive_sites(self) -> tuple[str, ...]:
+        """Short names of the sites that have a long-term archive, in the file's order."""
+        having = {location.site for location in self.of_type(LocationType.LONG_TERM_ARCHIVE)}
+        return tuple(site.short_name for site in self.sites if site.short_name in having)
+
+    def location(self, full_name: str) -> DataLocation:
+        """Return the location called `full_name`.
+
+        Raises:
+            BadInputError: there is none.
+        """
+        for location in self.data_locations:
+            if location.full_name == full_name:
+                return location
+        known = ", ".join(location.full_name for location in self.data_locations)
+        raise BadInputError(f"There is no location {full_name!r} in the topology. There are: {known}.")
+
+    def host(self, name: str) -> Host:
+        """Return the host called `name`.
+
+        Raises:
+            BadInputError: there is none.
+        """
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise BadInputError(f"There is no host {name!r} in the topology. There are: {', '.join(h.name for h in self.hosts)}.")
+
+    def first_buffer(self, site: str) -> DataLocation:
+        """Return the site's BUFFER with the first priority."""
+        return next(location for location in self.of_type(LocationType.BUFFER) if location.site == site)
+
+    def destination(self, *, origin: str, site: str) -> DataLocation:
+        """Return where a transfer from location `origin` to `site` lands: the route's word, else the site's first BUFFER."""
+        for route in self.routes:
+            if route.from_location == origin and self.location(route.to_location).site == site:
+                return self.location(route.to_location)
+        return self.first_buffer(site)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the content, independent of spacing and comments in the file (hex, 64 digits)."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def parse_topology(text: str, *, where: str) -> Topology:
+    """Build a Topology from YAML text.
+
+    Raises:
+        TopologyError: every mistake in it, each with its place.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise TopologyError(f"{where} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise TopologyError(f"{where} must be a mapping with sites, hosts and data_locations; it is empty or a list.")
+    try:
+        return Topology.model_validate(content)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(str(part) for part in item['loc']) or 'topology'}: {item['msg']}" for item in error.errors()]
+        raise TopologyError(f"{where} has {len(lines)} mistake(s):\n" + "\n".join(lines)) from error
+
+
+def load_topology(path: Path) -> Topology:
+    """Read and validate a topology file.
+
+    Raises:
+        TopologyError: it cannot be read, or every mistake in it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TopologyError(f"The topology file {path} cannot be read ({error.strerror}); DTS_TOPOLOGY names it.") from error
+    return parse_topology(text, where=str(path))
