@@ -1,0 +1,1 @@
+"""Where bytes lie: one interface (`interface.py`), three backends (disk, SFTP, S3)."""

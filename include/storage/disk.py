@@ -1,0 +1,236 @@
+"""Files in a folder of this host: a local disk or anything mounted there.
+
+A file gets its name only when it is complete and on the disk: `<name>.<unique>.part`, fsync, rename, fsync of the folder.
+Symbolic links may lead about inside the root; one that leads out, or that stands where a file should be, is refused.
+A root that is not there is never made and never taken for an empty one: the disk is probably not mounted.
+"""
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from include.errors import BadInputError, DtsError, MissingFileError, NoSpaceError, PermanentError, TransientError
+from include.storage.interface import CHUNK_BYTES, Chunk, FileStat, Space
+from include.storage.part_names import is_part_name, part_name
+from include.storage.paths import checked_folder, checked_path
+
+# A folder can vanish between making it and using it, when somebody deletes the last other file in it.
+FOLDER_TRIES = 5
+
+
+class DiskStorage:
+    """The files below `root`, which must exist."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+
+    def stat(self, path: str) -> FileStat | None:
+        with self._errors(path):
+            try:
+                status = os.lstat(self._resolved(path))
+            except (FileNotFoundError, NotADirectoryError):
+                self._require_root()
+                return None
+            return _file_stat(path, status) if stat.S_ISREG(status.st_mode) else None
+
+    def open(self, path: str) -> io.FileIO:
+        """Open for reading, unbuffered; for whoever needs the descriptor (packaging). Errors as for read."""
+        with self._errors(path):
+            # O_NONBLOCK: opening a named pipe would wait for its other end for ever.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            opened = io.FileIO(os.open(self._resolved(path), flags), "rb", closefd=True)
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                opened.close()
+                raise MissingFileError(f"{self.root / path} is not a regular file")
+            return opened
+
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        with self.open(path) as opened, self._errors(path):
+            opened.seek(offset)
+            left = os.fstat(opened.fileno()).st_size - offset if length is None else length
+            if left < 0:
+                raise TransientError(f"{self.root / path} ends before byte {offset}")
+            while left:
+                chunk = opened.read(min(left, CHUNK_BYTES))
+                if not chunk:
+                    raise TransientError(f"{self.root / path} ended {left} bytes too early")
+                left -= len(chunk)
+                yield chunk
+
+    def write(self, path: str, chunks: Iterable[Chunk], *, size_bytes: int | None = None) -> None:
+        with self.writing(path) as part:
+            for chunk in chunks:
+                with self._errors(path):
+                    _write_all(part, chunk)
+            if size_bytes is not None and part.tell() != size_bytes:
+                raise TransientError(f"{self.root / path} got {part.tell()} bytes instead of {size_bytes}")
+
+    @contextmanager
+    def writing(self, path: str, *, durable: bool = True) -> Iterator[io.FileIO]:
+        """A new file to write into. It gets its name when the context is left normally, and is removed otherwise.
+
+        With `durable=False` it may be lost or empty after a power cut, until `flush` was called: for many small files
+        (an fsync for each of 5,000 takes longer than writing them)."""
+        with self._errors(path):
+            part_path, part = self._open_part(path)
+        try:
+            with part:
+                yield part
+                with self._errors(path):
+                    if durable:
+                        os.fsync(part.fileno())
+            with self._errors(path):
+                os.rename(part_path, part_path.with_name(Path(path).name))
+                if durable:
+                    _fsync_folder(part_path.parent)
+        except BaseException:
+            part_path.unlink(missing_ok=True)
+            raise
+
+    def flush(self) -> None:
+        """Everything written so far, also with `durable=False`, is on the disk afterwards."""
+        os.sync()
+
+    def delete(self, path: str) -> bool:
+        with self._errors(path):
+            target = self._resolved(path)
+            try:
+                if not stat.S_ISREG(os.lstat(target).st_mode):
+                    return False
+                target.unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                self._require_root()
+                return False
+            self._remove_empty_folders(path)
+            return True
+
+    def list(self, prefix: str = "") -> Iterator[FileStat]:
+        folder = checked_folder(prefix)
+        with self._errors(folder or "."):
+            if folder:
+                top = self._resolved(f"{folder}/.listed").parent
+            else:
+                top = self.root
+            self._require_root()
+            yield from _files_below(top, f"{folder}/" if folder else "")
+
+    def space(self) -> Space | None:
+        with self._errors("."):
+            self._require_root()
+            found = os.statvfs(self.root)
+            return Space(total_bytes=found.f_frsize * found.f_blocks, free_bytes=found.f_frsize * found.f_bavail)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _resolved(self, path: str) -> Path:
+        """Where the file is, links in its folders followed; BadInputError if that is not below the root."""
+        wanted = self.root / checked_path(path)
+        root = os.path.realpath(self.root)
+        folder = os.path.realpath(wanted.parent)
+        if folder != root and not folder.startswith(root.rstrip("/") + "/"):
+            raise BadInputError(f"{wanted} is refused: a symbolic link leads out of {self.root}, to {folder}")
+        return Path(folder) / wanted.name
+
+    def _open_part(self, path: str) -> tuple[Path, io.FileIO]:
+        self._require_root()
+        target = self._resolved(path)
+        part_path = target.with_name(part_name(target.name))
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        for left in reversed(range(FOLDER_TRIES)):
+            _make_folders(target.parent)
+            try:
+                return part_path, io.FileIO(os.open(part_path, flags, 0o644), "rb+", closefd=True)
+            except FileNotFoundError:
+                if not left:
+                    raise
+        raise AssertionError
+
+    def _remove_empty_folders(self, path: str) -> None:
+        for folder in list(Path(path).parents)[:-1]:  # the last parent is the root itself
+            try:
+                (self.root / folder).rmdir()
+            except OSError:  # not empty, a link, or somebody else was quicker
+                return
+
+    def _require_root(self) -> None:
+        if not self.root.is_dir():
+            raise TransientError(f"folder {self.root} is not there: is its disk mounted on {os.uname().nodename}?")
+
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                self._require_root()
+            raise _disk_error(error, self.root / path) from error
+
+
+def _disk_error(error: OSError, path: Path) -> DtsError:
+    host = os.uname().nodename
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return MissingFileError(f"{path} is not there (on {host})")
+        case errno.ENOSPC | errno.EDQUOT:
+            return NoSpaceError(f"no space left for {path} (on {host}): {error.strerror}")
+        case errno.ELOOP:
+            return BadInputError(f"{path} is refused: it is a symbolic link (on {host})")
+        case errno.ENAMETOOLONG:
+            return BadInputError(f"{path} is refused: a name in it is too long for the disk (on {host})")
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return PermanentError(f"no permission for {path} (on {host}, user {os.geteuid()}): {error.strerror}")
+        case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
+            return PermanentError(f"{path} cannot be a file: a folder is there (on {host})")
+        case _:
+            return TransientError(f"{path} (on {host}): {error.strerror or error}")
+
+
+def _file_stat(path: str, status: os.stat_result) -> FileStat:
+    modified_at = datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
+    return FileStat(path=path, size_bytes=status.st_size, modified_at=modified_at)
+
+
+def _files_below(folder: Path, prefix: str) -> Iterator[FileStat]:
+    """Regular files; links are not followed, so that nothing is listed twice or from outside."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False) and not is_part_name(entry.name):
+            with suppress(FileNotFoundError):  # deleted since
+                yield _file_stat(f"{prefix}{entry.name}", entry.stat(follow_symlinks=False))
+
+
+def _make_folders(folder: Path) -> None:
+    """Like mkdir -p, but a folder made is on the disk before anything is put into it."""
+    if folder.is_dir():
+        return
+    _make_folders(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        _fsync_folder(folder.parent)
+
+
+def _write_all(part: io.FileIO, chunk: Chunk) -> None:
+    written = part.write(chunk)
+    if written < len(chunk):  # only for huge chunks, or on a disk that is filling up
+        view = memoryview(chunk)
+        while written < len(chunk):
+            written += part.write(view[written:])
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
