@@ -1,0 +1,159 @@
+"""Working through a batch: lease each operation just before its work, do it, record it; one failure does not stop the rest."""
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from include.errors import LeaseLostError, PermanentError, WrongHostError
+from include.operations import record
+from include.operations.decide import after_error
+from include.operations.identity import Worker
+from include.operations.lease import Lease, LeaseKeeper, take_lease
+from include.operations.stage import Done, FailedWith, Stage, Work
+from include.ops_db.places import require_applied
+from include.storage.interface import Storage
+from include.topology import DataLocation, Topology
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class BatchReport:
+    """What came of a batch."""
+
+    completed: int = 0
+    passed_over: int = 0
+    later: int = 0
+    """Waiting, handed back, or to be tried again by themselves."""
+    failed: list[str] = field(default_factory=list)
+    """Sentences of those that need a person."""
+
+    def summary(self) -> str:
+        """One line for the log and the task's result."""
+        return (
+            f"{self.completed} completed, {self.later} later, {self.passed_over} passed over, {len(self.failed)} failed"
+        )
+
+
+class BatchFailedError(PermanentError):
+    """Operations of this batch need a person; the message has their sentences."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRunner:
+    """Does operations of one stage at one location, on this host, for one try of a task instance."""
+
+    engine: Engine
+    topology: Topology
+    location: DataLocation
+    stage: Stage
+    worker: Worker
+    manual: bool
+    """A person asked for this try: failed operations are done again."""
+    storage_of: Callable[[str], Storage]
+
+    def run(self, operation_ids: list[int]) -> BatchReport:
+        """Do them all.
+
+        Raises:
+            WrongHostError: this host does not reach the location.
+            TopologyError: this process has another topology than ops-db.
+            BatchFailedError: some need a person; everything else was done.
+        """
+        self._check_place()
+        report = BatchReport()
+        for operation_id in operation_ids:
+            self._run_one(operation_id, report)
+        logger.info("Batch done: %s.", report.summary())
+        if report.failed:
+            raise BatchFailedError(f"{report.summary()}. " + " | ".join(report.failed[:20]))
+        return report
+
+    def _check_place(self) -> None:
+        if self.worker.host not in self.location.hosts:
+            raise WrongHostError(
+                f"This is {self.worker.host}, which does not work for {self.location.full_name} ({', '.join(self.location.hosts)}"
+                f" do): its worker listens to a queue that is not its own. See `dts topology queues --host {self.worker.host}`."
+            )
+        with Session(self.engine) as session:
+            require_applied(session, self.topology)
+
+    def _run_one(self, operation_id: int, report: BatchReport) -> None:
+        lease_seconds = self.topology.host(self.worker.host).lease_seconds
+        lease = take_lease(
+            self.engine,
+            operation_id=operation_id,
+            worker=self.worker,
+            lease_seconds=lease_seconds,
+            manual=self.manual,
+        )
+        if lease is None:
+            report.passed_over += 1
+            return
+        logger.info("Operation %s: attempt %s begins.", operation_id, lease.attempt_number)
+        try:
+            with LeaseKeeper(self.engine, lease, lease_seconds=lease_seconds) as keeper:
+                done = self.stage.run(self._work(lease, keeper))
+                self._record_done(lease, done, report)
+        except LeaseLostError as error:
+            logger.warning("%s", error)
+            report.passed_over += 1
+        except FailedWith as failure:
+            self._record_failure(lease, failure.error, report, stage_record=failure.record)
+        except Exception as error:  # every error has a place in the record; decide() knows what to do with strangers
+            self._record_failure(lease, error, report)
+
+    def _work(self, lease: Lease, keeper: LeaseKeeper) -> Work:
+        return Work(
+            lease=lease,
+            engine=self.engine,
+            topology=self.topology,
+            location=self.location,
+            host=self.worker.host,
+            run_id=self.worker.run_id,
+            storage_of=self.storage_of,
+            check=keeper.check,
+        )
+
+    def _record_done(self, lease: Lease, done: Done, report: BatchReport) -> None:
+        if done.unfinished:
+            record.hand_back(self.engine, lease=lease, explanation=done.explanation, size_bytes=done.size_bytes)
+            report.later += 1
+        else:
+            record.complete(
+                self.engine, lease=lease, explanation=done.explanation, size_bytes=done.size_bytes, record=done.record
+            )
+            report.completed += 1
+        logger.info("Operation %s: %s", lease.operation_id, done.explanation)
+
+    def _record_failure(
+        self,
+        lease: Lease,
+        error: Exception,
+        report: BatchReport,
+        *,
+        stage_record: Callable[[Session], None] | None = None,
+    ) -> None:
+        decision = after_error(
+            error,
+            failure_count=lease.failure_count,
+            policy=self.topology.policy,
+            now=datetime.now(UTC),
+            jitter=random.random(),  # spreads retries; not a secret
+        )
+        logger.warning("Operation %s: %s", lease.operation_id, decision.explanation, exc_info=error)
+        try:
+            record.fail(self.engine, lease=lease, decision=decision, error=error, record=stage_record)
+        except LeaseLostError as lost:
+            logger.warning("%s", lost)
+            report.passed_over += 1
+            return
+        if decision.calls_a_person:
+            report.failed.append(f"Operation {lease.operation_id}: {decision.explanation}")
+        else:
+            report.later += 1

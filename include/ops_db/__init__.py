@@ -1,0 +1,1 @@
+"""The operations database: what exists, where, what must happen, what happened."""

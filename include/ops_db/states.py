@@ -1,0 +1,83 @@
+"""The states of things, in the field's own words. Each value is what stands in ops-db, in the UI and in metrics."""
+
+from enum import StrEnum
+
+
+class WorkStatus(StrEnum):
+    """Of an Operation, and of the two halves of a DataTransfer."""
+
+    PENDING = "pending"
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class PackageState(StrEnum):
+    """Of a RawDataPackage."""
+
+    WAITING = "waiting"
+    """Made or being made; not yet on its way to an archive."""
+    TRANSFERRING = "transferring"
+    """In a DataTransferPackage, on the way to its first archive."""
+    ARCHIVED = "archived"
+    """Verified in at least one long-term archive."""
+    FAILED = "failed"
+    """Could not be made; its files need a person."""
+
+
+class CopyStatus(StrEnum):
+    """Of a PhysicalCopy: what is known about the bytes at one location."""
+
+    PRESENT = "present"
+    STAGED = "staged"
+    DELETION_POSSIBLE = "deletion_possible"
+    DELETION_SCHEDULED = "deletion_scheduled"
+    DELETION_IN_PROGRESS = "deletion_in_progress"
+    DELETED = "deleted"
+    DELETION_FAILED = "deletion_failed"
+    MISSING = "missing"
+    CORRUPT = "corrupt"
+
+
+class FilingState(StrEnum):
+    """Of a filing."""
+
+    RECEIVED = "received"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+class BundleState(StrEnum):
+    """Of a DataTransferPackage."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class StagingState(StrEnum):
+    """Of a StagingJob."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+
+
+class AttemptOutcome(StrEnum):
+    """Of an attempt at an Operation."""
+
+    COMPLETED = "completed"
+    TRANSIENT = "transient"
+    """Network or storage was busy: tried again by itself."""
+    WAITING = "waiting"
+    """Something else has to happen first."""
+    PERMANENT = "permanent"
+    """A person must change something."""
+    INTEGRITY = "integrity"
+    """Bytes were not what they should be."""
+    LOST = "lost"
+    """The worker died, was cut off or was overtaken."""
+    YIELDED = "yielded"
+    """Handed back in the middle, to go on later."""
+    RESET = "reset"
+    """A person asked for another try."""
