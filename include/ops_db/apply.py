@@ -1,0 +1,98 @@
+"""Applying a topology: its sites, locations and instruments become rows; version and hash are stored."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from include.errors import TopologyError
+from include.ops_db.places import applied_topology
+from include.ops_db.states import CopyStatus
+from include.ops_db.tables import DataLocation, Instrument, InstrumentModule, PhysicalCopy, Site, TopologyVersion
+from include.topology import Topology
+
+GONE = (CopyStatus.DELETED, CopyStatus.MISSING)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What applying did."""
+
+    version_id: int
+    changed: bool
+
+
+def apply_topology(session: Session, topology: Topology, *, applied_by: str) -> Applied:
+    """Make `topology` the applied one; applying the same again changes nothing.
+
+    Raises:
+        TopologyError: a location that still holds copies would be dropped, or would change its type or storage.
+    """
+    session.execute(text("select pg_advisory_xact_lock(hashtext('dts topology apply'))"))
+    now_applied = applied_topology(session)
+    if now_applied is not None and now_applied.sha256 == topology.sha256:
+        return Applied(now_applied.version_id, changed=False)
+    _refuse_to_lose_copies(session, topology)
+    _write_places(session, topology)
+    _write_instruments(session, topology)
+    version = TopologyVersion(
+        sha256=topology.sha256, document=topology.model_dump(mode="json"), applied_by=applied_by
+    )
+    session.add(version)
+    session.flush()
+    return Applied(version.id, changed=True)
+
+
+def _refuse_to_lose_copies(session: Session, topology: Topology) -> None:
+    kept = {location.full_name: location for location in topology.data_locations}
+    held = session.execute(
+        select(DataLocation.full_name, DataLocation.location_type, DataLocation.storage_type, func.count())
+        .join(PhysicalCopy, PhysicalCopy.data_location_id == DataLocation.id)
+        .where(PhysicalCopy.status.not_in(GONE))
+        .group_by(DataLocation.full_name, DataLocation.location_type, DataLocation.storage_type)
+    ).all()
+    for full_name, location_type, storage_type, count in held:
+        location = kept.get(full_name)
+        if location is None:
+            raise TopologyError(
+                f"The location {full_name} still holds {count} copies and cannot leave the topology. Put it back into the"
+                " file, let its copies be deleted or moved, and then drop it."
+            )
+        if (location.location_type, location.storage.type) != (location_type, storage_type):
+            raise TopologyError(
+                f"The location {full_name} still holds {count} copies as a {location_type} on {storage_type}, and cannot become a"
+                f" {location.location_type} on {location.storage.type}. Give the new one another name."
+            )
+
+
+def _write_places(session: Session, topology: Topology) -> None:
+    for site in topology.sites:
+        values = {"name": site.name, "location": site.location}
+        session.execute(
+            insert(Site).values(short_name=site.short_name, **values).on_conflict_do_update(index_elements=["short_name"], set_=values)
+        )
+    session.execute(update(DataLocation).values(active=False))
+    for location in topology.data_locations:
+        values = {
+            "site": location.site,
+            "location_type": location.location_type.value,
+            "storage_type": location.storage.type,
+            "priority": location.priority,
+            "active": True,
+        }
+        session.execute(
+            insert(DataLocation)
+            .values(full_name=location.full_name, **values)
+            .on_conflict_do_update(index_elements=["full_name"], set_=values)
+        )
+
+
+def _write_instruments(session: Session, topology: Topology) -> None:
+    for instrument in topology.instruments:
+        session.execute(insert(Instrument).values(name=instrument.name).on_conflict_do_nothing())
+        instrument_id = session.scalars(select(Instrument.id).where(Instrument.name == instrument.name)).one()
+        for module in instrument.modules:
+            session.execute(
+                insert(InstrumentModule).values(instrument_id=instrument_id, name=module).on_conflict_do_nothing()
+            )

@@ -1,0 +1,51 @@
+"""Fixtures for all tests: a real PostgreSQL for the session, a fresh ops-db for each test."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from include.ops_db import migrate
+from include.ops_db.engine import CLIENT_OPTIONS
+from include.sandbox.postgres import Postgres
+from tests.observatory import Observatory
+
+_databases = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of this test session, with a migrated template database."""
+    with Postgres.running(tmp_path_factory.mktemp("postgres")) as server:
+        server.create_database("template_ops_db")
+        migrate.upgrade(server.url("template_ops_db"))
+        yield server
+
+
+@pytest.fixture
+def ops_db_url(postgres: Postgres) -> Iterator[str]:
+    """URL of an ops-db of this test's own, migrated and empty."""
+    name = f"ops_db_{next(_databases)}"
+    control = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
+    with control.connect() as connection:
+        connection.execute(text(f"create database {name} template template_ops_db"))
+    yield postgres.url(name)
+    with control.connect() as connection:
+        connection.execute(text(f"drop database {name} with (force)"))
+    control.dispose()
+
+
+@pytest.fixture
+def engine(ops_db_url: str) -> Iterator[Engine]:
+    """An engine on this test's ops-db, for as many connections as a test of concurrency wants."""
+    engine = create_engine(ops_db_url, pool_size=20, max_overflow=20, connect_args=CLIENT_OPTIONS)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def observatory(engine: Engine, tmp_path: Path) -> Observatory:
+    """The sandbox's three sites as folders, with the topology applied."""
+    return Observatory.build(engine, tmp_path / "observatory")
