@@ -1,0 +1,77 @@
+"""The guard: a small process that ends what this one started, should this one die without having done so (kill -9).
+
+It reads session ids from a pipe whose other end only this process holds; the end of the pipe is the end of this process,
+however it came about.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from include.sandbox.family import end
+
+_ROOT = Path(__file__).resolve().parents[2]
+_lock = threading.Lock()
+_pipe: IO[bytes] | None = None
+
+
+def watch(session: int) -> None:
+    """Have the session's processes ended when this process ends."""
+    _tell(f"watch {session} {psutil.Process(session).create_time()}")
+
+
+def forget(session: int) -> None:
+    """The session has ended; its id may become somebody else's."""
+    _tell(f"forget {session} 0")
+
+
+def _tell(line: str) -> None:
+    with _lock:
+        pipe = _pipe_to_guard()
+        pipe.write(f"{line}\n".encode())
+        pipe.flush()
+
+
+def _pipe_to_guard() -> IO[bytes]:
+    global _pipe  # one guard for the process, whoever starts daemons in it
+    if _pipe is None:
+        guard = subprocess.Popen(
+            [sys.executable, "-m", "include.sandbox.guard"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PYTHONPATH": str(_ROOT), "PATH": os.environ.get("PATH", os.defpath)},
+            start_new_session=True,
+        )
+        assert guard.stdin is not None
+        guard.returncode = 0  # it outlives this process by design: no ResourceWarning about that
+        _pipe = guard.stdin
+    return _pipe
+
+
+def stand_guard(lines: Iterable[bytes]) -> None:
+    """Collect sessions until the pipe ends, then end those that were not forgotten, the last first."""
+    sessions: dict[int, float] = {}
+    for line in lines:
+        word, session, created_at = line.decode().split()
+        if word == "watch":
+            sessions[int(session)] = float(created_at)
+        else:
+            sessions.pop(int(session), None)
+    for pid, began_at in reversed(sessions.items()):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).create_time() == began_at:
+            end(pid, grace_seconds=3)
+
+
+if __name__ == "__main__":
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    stand_guard(sys.stdin.buffer)

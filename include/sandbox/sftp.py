@@ -1,0 +1,193 @@
+"""An SFTP server: OpenSSH where the system has it, otherwise an asyncssh server process; both look the same from outside.
+
+    with Sftp.running(folder) as server:
+        asyncssh.connect(server.host, server.port, username=server.user,
+                         client_keys=[str(server.client_key.private)], known_hosts=str(server.known_hosts))
+
+Paths are the machine's own absolute paths: there is no chroot (it would need root), so a client asks for the absolute path of a
+DataLocation's root, as it would at a real site. What protects other sites' files is the account that the server runs as.
+"""
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+from include.errors import SandboxError
+from include.sandbox import programs as environment
+from include.sandbox.accounts import (
+    Account,
+    private_file,
+    private_folder,
+    running_as_root,
+)
+from include.sandbox.keys import KeyPair
+from include.sandbox.ports import LOOPBACK, answers, port_to_use
+from include.sandbox.process import Command, Daemon
+from include.sandbox.programs import Programs
+
+_PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")
+_SSHD_CONFIG = """\
+Port {port}
+ListenAddress {address}
+HostKey {host_key}
+AuthorizedKeysFile {authorized_keys}
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+# The folders above may be world-writable (/tmp); the keys themselves are 0600 and made by us.
+StrictModes no
+UsePAM no
+PidFile none
+# A transfer opens several connections at once; the defaults turn the eleventh away.
+MaxStartups 100
+MaxSessions 100
+Subsystem sftp internal-sftp
+ForceCommand internal-sftp
+DisableForwarding yes
+LogLevel INFO
+"""
+
+
+class Implementation(StrEnum):
+    """Which server it is."""
+
+    OPENSSH = "openssh"
+    ASYNCSSH = "asyncssh"
+
+
+class Sftp:
+    """One SFTP server that shows the files of the account it runs as. `folder` gets its keys, configuration and log."""
+
+    host = LOOPBACK
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        port: int | None = None,
+        setting: str | None = None,
+        programs: Programs | None = None,
+        code: Path | None = None,
+        account: Account | None = None,
+        implementation: Implementation | None = None,
+    ) -> None:
+        self.folder = folder
+        self.port = port_to_use(port, server="the SFTP server", setting=setting)
+        self.implementation = implementation or default_implementation()
+        self.account = account
+        self._programs = programs or Programs.of_this_environment()
+        self._code = code or Path(__file__).resolve().parents[2]
+        self._daemon: Daemon | None = None
+        private_folder(folder, account=account)
+        self.host_key = KeyPair.made(folder / "host_key", account=account)
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls,
+        folder: Path,
+        *,
+        port: int | None = None,
+        implementation: Implementation | None = None,
+    ) -> Iterator["RunningSftp"]:
+        """Have a server for the length of a with block, with a client key that it lets in.
+
+        Raises:
+            SandboxError: the port is taken, or the server did not start.
+        """
+        server = RunningSftp(folder=folder, port=port, implementation=implementation)
+        server.start(authorized=(server.client_key.public,))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    @property
+    def user(self) -> str:
+        """The account to log in as."""
+        return self.account.name if self.account else pwd.getpwuid(os.geteuid()).pw_name
+
+    @property
+    def known_hosts_line(self) -> str:
+        """What a client puts into its known_hosts."""
+        return f"[{self.host}]:{self.port} {self.host_key.public}"
+
+    @property
+    def daemon(self) -> Daemon:
+        """The running server's process."""
+        if self._daemon is None:
+            raise SandboxError("The SFTP server has not been started.")
+        return self._daemon
+
+    def start(self, *, authorized: tuple[str, ...]) -> None:
+        """Start it for the owners of these public keys and return once it answers."""
+        keys = private_file(
+            self.folder / "authorized_keys",
+            "\n".join((*authorized, "")),
+            account=self.account,
+        )
+        arguments = self._openssh(keys) if self.implementation is Implementation.OPENSSH else self._asyncssh(keys)
+        command = Command(
+            name=f"SFTP server of {self.user}",
+            arguments=arguments,
+            log=self.folder / "sftp.log",
+            environment={
+                "PYTHONPATH": str(self._code),
+                **self._programs.environment_variables,
+            },
+            account=self.account,
+        )
+        self._daemon = Daemon.start(command, ready=lambda: answers(self.port))
+
+    def stop(self) -> None:
+        """Stop it and cut off its clients."""
+        if self._daemon is not None:
+            self._daemon.stop()
+
+    def _openssh(self, authorized_keys: Path) -> tuple[str | Path, ...]:
+        sshd = environment.sshd()
+        if sshd is None:
+            raise SandboxError("OpenSSH was asked for, but no sshd is installed: install openssh-server.")
+        if running_as_root() and self.account is None:
+            _PRIVILEGE_SEPARATION_FOLDER.mkdir(mode=0o755, exist_ok=True)
+        text = _SSHD_CONFIG.format(
+            port=self.port,
+            address=self.host,
+            host_key=self.host_key.private,
+            authorized_keys=authorized_keys,
+        )
+        configuration = private_file(self.folder / "sshd_config", text, account=self.account)
+        return (sshd, "-D", "-e", "-f", configuration)
+
+    def _asyncssh(self, authorized_keys: Path) -> tuple[str | Path, ...]:
+        where = ("--host", self.host, "--port", str(self.port))
+        keys = (
+            "--host-key",
+            self.host_key.private,
+            "--authorized-keys",
+            authorized_keys,
+        )
+        return (
+            self._programs.python,
+            "-m",
+            "include.sandbox.sftp_server",
+            *where,
+            *keys,
+        )
+
+
+class RunningSftp(Sftp):
+    """A server with a client key of its own, for tests."""
+
+    def __init__(self, *, folder: Path, port: int | None, implementation: Implementation | None) -> None:
+        super().__init__(folder=folder, port=port, implementation=implementation)
+        self.client_key = KeyPair.made(folder / "client_key")
+        self.known_hosts = folder / "known_hosts"
+        self.known_hosts.write_text(f"{self.known_hosts_line}\n")
+
+
+def default_implementation() -> Implementation:
+    """Return OpenSSH where it is installed: it is what sites run."""
+    return Implementation.OPENSSH if environment.sshd() else Implementation.ASYNCSSH
