@@ -18,6 +18,7 @@ from include.errors import BadInputError, DtsError, MissingFileError, NoSpaceErr
 from include.storage.interface import CHUNK_BYTES, Chunk, FileStat, Space
 from include.storage.part_names import is_part_name, part_name
 from include.storage.paths import checked_folder, checked_path
+from include.storage.sized import sized
 
 # A folder can vanish between making it and using it, when somebody deletes the last other file in it.
 FOLDER_TRIES = 5
@@ -43,11 +44,11 @@ class DiskStorage:
         with self._errors(path):
             # O_NONBLOCK: opening a named pipe would wait for its other end for ever.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            opened = io.FileIO(os.open(self._resolved(path), flags), "rb", closefd=True)
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                opened.close()
+            descriptor = os.open(self._resolved(path), flags)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
                 raise MissingFileError(f"{self.root / path} is not a regular file")
-            return opened
+            return io.FileIO(descriptor, "rb", closefd=True)
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         with self.open(path) as opened, self._errors(path):
@@ -64,11 +65,9 @@ class DiskStorage:
 
     def write(self, path: str, chunks: Iterable[Chunk], *, size_bytes: int | None = None) -> None:
         with self.writing(path) as part:
-            for chunk in chunks:
+            for chunk in sized(chunks, size_bytes=size_bytes, what=str(self.root / path)):
                 with self._errors(path):
                     _write_all(part, chunk)
-            if size_bytes is not None and part.tell() != size_bytes:
-                raise TransientError(f"{self.root / path} got {part.tell()} bytes instead of {size_bytes}")
 
     @contextmanager
     def writing(self, path: str, *, durable: bool = True) -> Iterator[io.FileIO]:
@@ -175,8 +174,10 @@ class DiskStorage:
 def _disk_error(error: OSError, path: Path) -> DtsError:
     host = os.uname().nodename
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR:
+        case errno.ENOENT:
             return MissingFileError(f"{path} is not there (on {host})")
+        case errno.ENOTDIR:
+            return MissingFileError(f"{path} is not there (on {host}): one of the folders in its path is a file")
         case errno.ENOSPC | errno.EDQUOT:
             return NoSpaceError(f"no space left for {path} (on {host}): {error.strerror}")
         case errno.ELOOP:

@@ -1,0 +1,253 @@
+"""Files below a folder of an SFTP server (OpenSSH at the sites).
+
+Many requests are under way at once, because the server may be 250 ms away. A file gets its name only when it is complete:
+`<name>.<unique>.part`, fsync, posix-rename; OpenSSH offers these, and a server that does not is refused. Which files the
+account may reach, links included, is the server's to decide.
+"""
+
+import posixpath
+import stat
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import asyncssh
+
+from include.errors import MissingFileError, NoSpaceError, TransientError
+from include.storage.interface import Chunk, FileStat, Space
+from include.storage.part_names import is_part_name, part_name
+from include.storage.paths import checked_folder, checked_path
+from include.storage.sftp_connection import SftpAddress, SftpConnection
+from include.storage.sized import sized
+
+# Four of OpenSSH's largest requests (255 kB), so that none is a small remainder.
+PIECE_BYTES = 4 * 255 * 1024
+# 32 MB under way: what a round trip of 250 ms at 1 Gbit/s holds.
+PIECES_UNDER_WAY = 32
+
+FOLDER_TRIES = 5  # a folder can vanish between making and using it, when somebody deletes the last other file in it
+FULL_BYTES = 16 * 1024 * 1024  # SFTP 3 has no error for a full disk: a failed write with less than this free is one
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What lies in one folder."""
+
+    files: list[FileStat] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+
+class SftpStorage:
+    """The files below `address.root`, which must exist."""
+
+    def __init__(self, address: SftpAddress) -> None:
+        self.address = address
+        self._connection = SftpConnection(address)
+
+    def stat(self, path: str) -> FileStat | None:
+        return self._connection.run(self._stat(checked_path(path)), path)
+
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        file, size = self._connection.run(self._open(checked_path(path)), path)
+        under_way: deque[tuple[int, Future[bytes]]] = deque()
+        try:
+            end = size if length is None else offset + length
+            if max(offset, end) > size:
+                raise TransientError(f"{self._place(path)} has only {size} bytes, not {max(offset, end)}")
+            position = offset
+            while position < end or under_way:
+                while position < end and len(under_way) < PIECES_UNDER_WAY:
+                    wanted = min(PIECE_BYTES, end - position)
+                    under_way.append((wanted, self._connection.start(file.read(wanted, position))))
+                    position += wanted
+                wanted, future = under_way.popleft()
+                piece = self._connection.result(future, path)
+                if len(piece) != wanted:
+                    raise TransientError(f"{self._place(path)} ended while it was read")
+                yield piece
+        finally:
+            for _, future in under_way:
+                future.cancel()
+            with suppress(TransientError):
+                self._connection.run(file.close(), path)
+
+    def write(self, path: str, chunks: Iterable[Chunk], *, size_bytes: int | None = None) -> None:
+        final = self._absolute(checked_path(path))
+        part = posixpath.join(posixpath.dirname(final), part_name(posixpath.basename(final)))
+        file = self._connection.run(self._open_part(part), path)
+        try:
+            self._fill(file, sized(chunks, size_bytes=size_bytes, what=self._place(path)), path=path)
+            self._connection.run(self._finish(file, part, final), path)
+        except BaseException:
+            with suppress(Exception):  # the first error is the one that counts
+                self._connection.run(self._discard(file, part), path)
+            raise
+
+    def delete(self, path: str) -> bool:
+        return self._connection.run(self._delete(checked_path(path)), path)
+
+    def list(self, prefix: str = "") -> Iterator[FileStat]:
+        waiting = [checked_folder(prefix)]
+        while waiting:
+            folder = waiting.pop()
+            found = self._connection.run(self._listed(folder), folder)
+            yield from found.files
+            waiting += found.folders
+
+    def space(self) -> Space | None:
+        return self._connection.run(self._space(), "")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _absolute(self, path: str) -> str:
+        return posixpath.join(self.address.root, path) if path else self.address.root
+
+    def _place(self, path: str) -> str:
+        return f"{self.address.place}/{path}"
+
+    def _fill(self, file: asyncssh.SFTPClientFile, chunks: Iterable[Chunk], *, path: str) -> None:
+        under_way: deque[Future[int]] = deque()
+        position = 0
+        try:
+            for piece in _pieces(chunks):
+                under_way.append(self._connection.start(file.write(piece, position)))
+                position += len(piece)
+                if len(under_way) >= PIECES_UNDER_WAY:
+                    self._connection.result(under_way.popleft(), path)
+            while under_way:
+                self._connection.result(under_way.popleft(), path)
+        except TransientError as error:
+            self._raise_if_full(path, error)
+            raise
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    def _raise_if_full(self, path: str, error: TransientError) -> None:
+        if not isinstance(error.__cause__, asyncssh.SFTPFailure):
+            return
+        space = self.space()
+        if space is not None and space.free_bytes < FULL_BYTES:
+            raise NoSpaceError(f"no space left for {self._place(path)}: {space.free_bytes} bytes free") from error
+
+    async def _stat(self, path: str) -> FileStat | None:
+        client = await self._connection.client()
+        try:
+            attributes = await client.lstat(self._absolute(path))
+        except asyncssh.SFTPNoSuchFile:
+            await self._require_root(client)
+            return None
+        return _file_stat(path, attributes) if _is_file(attributes) else None
+
+    async def _open(self, path: str) -> tuple[asyncssh.SFTPClientFile, int]:
+        client = await self._connection.client()
+        attributes = await client.lstat(self._absolute(path))
+        if not _is_file(attributes):
+            raise MissingFileError(f"{self._place(path)} is not a regular file")
+        return await client.open(self._absolute(path), "rb"), attributes.size or 0
+
+    async def _open_part(self, part: str) -> asyncssh.SFTPClientFile:
+        client = await self._connection.client()
+        for _ in range(FOLDER_TRIES):
+            with suppress(asyncssh.SFTPNoSuchFile):
+                return await client.open(part, "xb")
+            await self._make_folders(client, posixpath.dirname(part))
+        return await client.open(part, "xb")
+
+    async def _make_folders(self, client: asyncssh.SFTPClient, folder: str) -> None:
+        if folder == self.address.root.rstrip("/"):
+            await self._require_root(client)
+            return
+        try:
+            await client.mkdir(folder)
+        except asyncssh.SFTPNoSuchFile:
+            await self._make_folders(client, posixpath.dirname(folder))
+            await self._make_folders(client, folder)
+        except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+            return  # it is there already; if it is no folder, opening the part will say so
+
+    async def _finish(self, file: asyncssh.SFTPClientFile, part: str, final: str) -> None:
+        await file.fsync()
+        await file.close()
+        await (await self._connection.client()).posix_rename(part, final)
+
+    async def _discard(self, file: asyncssh.SFTPClientFile, part: str) -> None:
+        with suppress(Exception):
+            await file.close()
+        await (await self._connection.client()).remove(part)
+
+    async def _delete(self, path: str) -> bool:
+        client = await self._connection.client()
+        try:
+            if not _is_file(await client.lstat(self._absolute(path))):
+                return False
+            await client.remove(self._absolute(path))
+        except asyncssh.SFTPNoSuchFile:
+            await self._require_root(client)
+            return False
+        with suppress(asyncssh.SFTPError):  # not empty, or somebody else was quicker
+            folder = posixpath.dirname(path)
+            while folder:
+                await client.rmdir(self._absolute(folder))
+                folder = posixpath.dirname(folder)
+        return True
+
+    async def _listed(self, folder: str) -> "_Listed":
+        client = await self._connection.client()
+        found = _Listed()
+        try:
+            async for entry in client.scandir(self._absolute(folder)):
+                name = str(entry.filename)
+                path = posixpath.join(folder, name)
+                if _is_folder(entry.attrs) and name not in (".", ".."):
+                    found.folders.append(path)
+                elif _is_file(entry.attrs) and not is_part_name(name):
+                    found.files.append(_file_stat(path, entry.attrs))
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNotADirectory):
+            await self._require_root(client)
+        return found
+
+    async def _space(self) -> Space | None:
+        client = await self._connection.client()
+        try:
+            found = await client.statvfs(self.address.root)
+        except asyncssh.SFTPOpUnsupported:
+            return None
+        return Space(total_bytes=found.frsize * found.blocks, free_bytes=found.frsize * found.bavail)
+
+    async def _require_root(self, client: asyncssh.SFTPClient) -> None:
+        """A root that is not there is no empty one: its disk is probably not mounted."""
+        if not await client.isdir(self.address.root):
+            raise TransientError(
+                f"folder {self.address.root} is not there at {self.address.place}: is its disk mounted?"
+            )
+
+
+def _pieces(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+    """The same bytes in pieces of PIECE_BYTES, copied: a chunk may be used again for the next one."""
+    gathered = bytearray()
+    for chunk in chunks:
+        gathered += chunk
+        while len(gathered) >= PIECE_BYTES:
+            yield bytes(memoryview(gathered)[:PIECE_BYTES])
+            del gathered[:PIECE_BYTES]
+    if gathered:
+        yield bytes(gathered)
+
+
+def _is_file(attributes: asyncssh.SFTPAttrs) -> bool:
+    return stat.S_ISREG(attributes.permissions or 0)
+
+
+def _is_folder(attributes: asyncssh.SFTPAttrs) -> bool:
+    return stat.S_ISDIR(attributes.permissions or 0)
+
+
+def _file_stat(path: str, attributes: asyncssh.SFTPAttrs) -> FileStat:
+    return FileStat(
+        path=path, size_bytes=attributes.size or 0, modified_at=datetime.fromtimestamp(attributes.mtime or 0, UTC)
+    )
