@@ -42,6 +42,7 @@ class Command:
     folder: Path = Path("/")
     """Working directory."""
     stop_signal: signal.Signals = signal.SIGTERM
+    umask: int = 0o027
 
 
 def base_environment() -> dict[str, str]:
@@ -84,7 +85,7 @@ class Daemon:
                     user=account.uid if account else None,
                     group=account.gid if account else None,
                     extra_groups=[] if account else None,
-                    umask=0o027,
+                    umask=command.umask,
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 whom = account.name if account else "this user"

@@ -13,6 +13,8 @@ class Programs:
     """The programs of one virtual environment (this one's, or its copy in the house)."""
 
     environment: Path
+    libraries: Path | None = None
+    """Where to look for a shared libpython that the interpreter knows by a path that not everybody may enter."""
 
     @classmethod
     def of_this_environment(cls) -> "Programs":
@@ -26,9 +28,8 @@ class Programs:
 
     @property
     def environment_variables(self) -> dict[str, str]:
-        """What a process needs to run the interpreter: a shared libpython may have been linked by a path nobody may enter."""
-        library = self.environment.parent / "python" / "lib"
-        return {"LD_LIBRARY_PATH": str(library)} if library.is_dir() else {}
+        """What a process needs to run the interpreter."""
+        return {"LD_LIBRARY_PATH": str(self.libraries)} if self.libraries else {}
 
     @property
     def site_packages(self) -> Path:
