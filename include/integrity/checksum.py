@@ -1,7 +1,7 @@
 """Checksums as text that names its own algorithm: `xxh3-128:<32 hex digits>`.
 
-xxh3-128 costs nothing next to reading the bytes (measured 29 GB/s a core). It cannot be combined across ranges, so block
-checksums are made beside the whole one, in the same pass: a bad block can then be fetched again alone.
+xxh3-128 costs nothing next to reading the bytes (measured 29 GB/s a core). It cannot be combined across ranges, so
+block checksums are made beside the whole one, in the same pass: a bad block can then be fetched again alone.
 """
 
 from collections.abc import Iterable

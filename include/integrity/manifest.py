@@ -1,13 +1,16 @@
 """What is in a package and where: enough to verify the whole, any block, and any member by itself.
 
-A package may have 50,000 members, so the models are plain; `to_json` and `from_json` take a fraction of a second for that many.
+A package may have 50,000 members; `to_json` and `from_json` take a fraction of a second for that many.
 """
 
 from itertools import pairwise
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, field_validator, model_validator
+
+from include.errors import BadInputError
+from include.storage.paths import checked_path
 
 
 class Member(BaseModel):
@@ -20,6 +23,15 @@ class Member(BaseModel):
     offset_bytes: NonNegativeInt
     checksum: str
     raw_data_file_id: UUID
+
+    @field_validator("path")
+    @classmethod
+    def _path_stays_below(cls, path: str) -> str:
+        """A manifest comes from another site, and staging makes files of its members."""
+        try:
+            return checked_path(path)
+        except BadInputError as error:
+            raise ValueError(str(error)) from error
 
     @property
     def end_bytes(self) -> int:

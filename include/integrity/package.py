@@ -1,8 +1,8 @@
 """Write a tar package in one pass: bytes come out as chunks while every hash is made.
 
-Deterministic: the same files and the same time give the same bytes (owner 0, mode 0644, members sorted by path). The format
-is POSIX pax, so names of any length and alphabet survive; GNU tar and Python's tarfile read it. It ends with the two zero
-blocks that the standard demands, without GNU's padding to 10 kB.
+Deterministic: the same files and the same time give the same bytes (owner 0, mode 0644, members sorted by path). The
+format is POSIX pax, so names of any length and alphabet survive; GNU tar and Python's tarfile read it. It ends with the
+two zero blocks that the standard demands, without GNU's padding to 10 kB.
 """
 
 import io
@@ -47,7 +47,8 @@ def write_package(
 ) -> "PackageStream":
     """A package of the files, to be iterated once; `modified_at` is in seconds since 1970, the observation's start.
 
-    Raises BadInputError for a path that cannot be a member, or is given twice."""
+    Raises BadInputError for a path that cannot be a member, or is given twice.
+    """
     return PackageStream(files, open_file=open_file, modified_at=modified_at, block_bytes=block_bytes)
 
 
@@ -55,7 +56,8 @@ class PackageStream:
     """Iterate for the package's chunks (a new pass each time); afterwards ask for the manifest.
 
     Raises, while iterated, FileChangedError for a file that is not as registered or changes while it is read, and
-    ChecksumMismatchError for one whose checksum is not the registered one; both name the file."""
+    ChecksumMismatchError for one whose checksum is not the registered one; both name the file.
+    """
 
     def __init__(
         self, files: Iterable[SourceFile], *, open_file: OpenFile, modified_at: int, block_bytes: int = BLOCK_BYTES

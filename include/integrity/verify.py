@@ -15,18 +15,21 @@ NAMED_MEMBERS = 3  # in a message about a bad block: enough to know where, short
 
 
 class MemberWriter(Protocol):
+    """What takes a member's bytes; they are valid during the call only."""
+
     def write(self, data: memoryview, /) -> object: ...
 
 
 Sink = Callable[[Member], AbstractContextManager[MemberWriter]]
-"""Where a member's content goes. The context is left normally only once the member's size and checksum matched (give the
-file its final name there), and with an exception otherwise (remove the part there)."""
+"""Where a member's content goes. The context is left normally only once the member's size and checksum matched (give
+the file its final name there), and with an exception otherwise (remove the part there)."""
 
 
 def read_package(chunks: Iterable[Chunk], *, manifest: PackageManifest, sink: Sink | None = None) -> None:
     """Returns if every byte is what the manifest says.
 
-    Raises ChecksumMismatchError naming the package, and the member or the place, at the first difference."""
+    Raises ChecksumMismatchError naming the package, and the member or the place, at the first difference.
+    """
     reader = _Reader(chunks, manifest)
     for member in manifest.members:
         reader.skip_to(member.offset_bytes)
@@ -47,7 +50,8 @@ def read_package(chunks: Iterable[Chunk], *, manifest: PackageManifest, sink: Si
 def checked_chunks(chunks: Iterable[Chunk], *, what: str, size_bytes: int, checksum: str) -> Iterator[Chunk]:
     """Hands the chunks on and raises ChecksumMismatchError, naming `what`, instead of ending on wrong bytes.
 
-    Given to `Storage.write`, it keeps a damaged copy from ever getting its final name."""
+    Given to `Storage.write`, it keeps a damaged copy from ever getting its final name.
+    """
     hasher = Hasher()
     passed = 0
     for chunk in chunks:
@@ -57,9 +61,8 @@ def checked_chunks(chunks: Iterable[Chunk], *, what: str, size_bytes: int, check
             break
         yield chunk
     if passed != size_bytes:
-        raise ChecksumMismatchError(
-            f"{what} has {'more than ' if passed > size_bytes else ''}{min(passed, size_bytes)} bytes instead of {size_bytes}"
-        )
+        found = f"more than {size_bytes}" if passed > size_bytes else passed
+        raise ChecksumMismatchError(f"{what} has {found} bytes instead of {size_bytes}")
     if hasher.value() != checksum:
         raise ChecksumMismatchError(f"{what} has checksum {hasher.value()} instead of {checksum}")
 
@@ -67,7 +70,8 @@ def checked_chunks(chunks: Iterable[Chunk], *, what: str, size_bytes: int, check
 class _Reader:
     """The package's bytes in order, hashed by block and as a whole once they were used.
 
-    Hashing comes after use, so that a damaged member, the better name, is noticed before the block in which it lies."""
+    Hashing comes after use, so that a damaged member, the better name, is noticed before the block in which it lies.
+    """
 
     def __init__(self, chunks: Iterable[Chunk], manifest: PackageManifest) -> None:
         self._chunks = iter(chunks)

@@ -1,6 +1,7 @@
 """Files in a folder of this host: a local disk or anything mounted there.
 
-A file gets its name only when it is complete and on the disk: `<name>.<unique>.part`, fsync, rename, fsync of the folder.
+A file gets its name only when it is complete and on the disk: `<name>.<unique>.part`, fsync, rename, fsync of the
+folder.
 Symbolic links may lead about inside the root; one that leads out, or that stands where a file should be, is refused.
 A root that is not there is never made and never taken for an empty one: the disk is probably not mounted.
 """
@@ -52,14 +53,16 @@ class DiskStorage:
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         with self.open(path) as opened, self._errors(path):
+            size = os.fstat(opened.fileno()).st_size
+            end = max(offset, size if length is None else offset + length)
+            if end > size:
+                raise TransientError(f"{self.root / path} has only {size} bytes, not {end}")
             opened.seek(offset)
-            left = os.fstat(opened.fileno()).st_size - offset if length is None else length
-            if left < 0:
-                raise TransientError(f"{self.root / path} ends before byte {offset}")
+            left = end - offset
             while left:
                 chunk = opened.read(min(left, CHUNK_BYTES))
                 if not chunk:
-                    raise TransientError(f"{self.root / path} ended {left} bytes too early")
+                    raise TransientError(f"{self.root / path} became shorter while it was read")
                 left -= len(chunk)
                 yield chunk
 
@@ -74,7 +77,8 @@ class DiskStorage:
         """A new file to write into. It gets its name when the context is left normally, and is removed otherwise.
 
         With `durable=False` it may be lost or empty after a power cut, until `flush` was called: for many small files
-        (an fsync for each of 5,000 takes longer than writing them)."""
+        (an fsync for each of 5,000 takes longer than writing them).
+        """
         with self._errors(path):
             part_path, part = self._open_part(path)
         try:
@@ -84,7 +88,7 @@ class DiskStorage:
                     if durable:
                         os.fsync(part.fileno())
             with self._errors(path):
-                os.rename(part_path, part_path.with_name(Path(path).name))
+                part_path.rename(part_path.with_name(Path(path).name))
                 if durable:
                     _fsync_folder(part_path.parent)
         except BaseException:
@@ -111,10 +115,7 @@ class DiskStorage:
     def list(self, prefix: str = "") -> Iterator[FileStat]:
         folder = checked_folder(prefix)
         with self._errors(folder or "."):
-            if folder:
-                top = self._resolved(f"{folder}/.listed").parent
-            else:
-                top = self.root
+            top = self._resolved(f"{folder}/.listed").parent if folder else self.root
             self._require_root()
             yield from _files_below(top, f"{folder}/" if folder else "")
 

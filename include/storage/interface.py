@@ -45,13 +45,15 @@ class Storage(Protocol):
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """`length` bytes from `offset` on (None: up to the end) in chunks of at most 1 MiB.
 
-        Errors come with the first chunk asked for. A file that ends before `offset + length` raises TransientError."""
+        Errors come with the first chunk asked for. A file that ends before `offset + length` raises TransientError.
+        """
 
     def write(self, path: str, chunks: Iterable[Chunk], *, size_bytes: int | None = None) -> None:
         """The chunks as one file, which appears under its name, replacing an older one, only once complete and durable.
 
         `size_bytes` is the expected size: another one raises TransientError. Whatever `chunks` raises goes through, and
-        leaves nothing behind."""
+        leaves nothing behind.
+        """
 
     def delete(self, path: str) -> bool:
         """Whether the file was there. Folders left empty go too, up to the root, which stays."""
@@ -59,7 +61,8 @@ class Storage(Protocol):
     def list(self, prefix: str = "") -> Iterator[FileStat]:
         """All files in the folder `prefix` and below it, in no particular order; nothing if there is no such folder.
 
-        Files still being written are not shown."""
+        Files still being written are not shown.
+        """
 
     def space(self) -> Space | None:
         """None where the storage cannot tell (S3)."""

@@ -15,4 +15,5 @@ def part_name(name: str) -> str:
 
 
 def is_part_name(name: str) -> bool:
+    """Whether part_name made it."""
     return _PART.search(name) is not None

@@ -1,7 +1,7 @@
 """A boto3 client for one bucket, and what its errors mean here.
 
-Checksums that boto3 would add of its own are off: some stores refuse them, and none that were tried proves what it stored
-(infrastructure: four servers accepted a wrong SHA-256). Integrity is ours: read back and compare.
+Checksums that boto3 would add of its own are off: some stores refuse them, and none that were tried proves what it
+stored (four servers accepted a wrong SHA-256). Integrity is ours: read back and compare.
 """
 
 from collections.abc import Iterator
@@ -85,6 +85,7 @@ def s3_errors(address: S3Address, path: str) -> Iterator[None]:
 
 
 def error_code(error: ClientError) -> str:
+    """S3's name for what went wrong, or the HTTP status where the answer had no body (HEAD)."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 

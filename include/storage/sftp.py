@@ -1,8 +1,8 @@
 """Files below a folder of an SFTP server (OpenSSH at the sites).
 
-Many requests are under way at once, because the server may be 250 ms away. A file gets its name only when it is complete:
-`<name>.<unique>.part`, fsync, posix-rename; OpenSSH offers these, and a server that does not is refused. Which files the
-account may reach, links included, is the server's to decide.
+Many requests are under way at once, because the server may be 250 ms away. A file gets its name only when it is
+complete: `<name>.<unique>.part`, fsync, posix-rename; OpenSSH offers these, and a server that does not is refused.
+Which files the account may reach, links included, is the server's to decide.
 """
 
 import posixpath

@@ -39,7 +39,8 @@ Result = TypeVar("Result")
 class SftpAddress:
     """`host_key` is the server's public key as in known_hosts, without the host: `ssh-ed25519 AAAA...`.
 
-    `root` is the location's folder as the server shows it."""
+    `root` is the location's folder as the server shows it.
+    """
 
     host: str
     port: int

@@ -7,7 +7,7 @@ from include.storage.interface import Chunk
 
 
 def sized(chunks: Iterable[Chunk], *, size_bytes: int | None, what: str) -> Iterator[Chunk]:
-    """The same chunks. Raises TransientError, instead of ending, when they are not `size_bytes` (None: any) together."""
+    """The same chunks. Raises TransientError instead of ending if they are not `size_bytes` (None: any) together."""
     passed = 0
     for chunk in chunks:
         passed += len(chunk)
