@@ -1,0 +1,34 @@
+# The work is done by .ci/environment, which makes .venv first where it is missing or out of date.
+
+SHELL := /bin/bash
+# `make -C folder`: a relative DATA or REPORT is meant from where the caller stands. Make tells so by its option w only.
+CALLER := $(if $(findstring w,$(firstword -$(MAKEFLAGS))),$(PWD),$(CURDIR))
+MAKEFLAGS += --no-print-directory
+# As written: a dollar sign in a folder's name is no variable.
+override DATA := $(value DATA)
+override REPORT := $(value REPORT)
+export CALLER DATA REPORT PYTHON
+
+.PHONY: help demo test lint sandbox environment clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+
+demo:  ## watch an observation travel: make demo [DATA=folder] [REPORT=file.json]
+	@./.ci/environment demo
+
+test:  ## run every test, on real servers (under 10 minutes)
+	@./.ci/environment test
+
+lint:  ## run ruff, mypy and import-linter
+	@./.ci/environment lint
+
+sandbox:  ## start the whole observatory and keep it until Ctrl-C
+	@./.ci/environment sandbox
+
+environment:  ## make .venv and nothing else
+	@./.ci/environment environment
+
+clean:  ## stop the sandbox; remove it, .venv and every cache
+	@./.ci/environment clean
