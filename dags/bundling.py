@@ -1,7 +1,7 @@
 """Bundling: packages that wait in a buffer are gathered into a DataTransferPackage for one destination.
 
-**What it does.** At the observatory each DataTransferPackage goes to one archive site, round robin: data leaves once. At
-the archive site that received it, what the other archives lack is gathered for them. It closes by size or by age,
+**What it does.** At the observatory each DataTransferPackage goes to one archive site, round robin: data leaves once.
+At the archive site that received it, what the other archives lack is gathered for them. It closes by size or by age,
 whichever comes first; nothing is moved or copied here.
 
 **Safe to repeat?** Always. A closed DataTransferPackage never changes.

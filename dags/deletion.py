@@ -1,8 +1,8 @@
 """Deletion: copies that are safe elsewhere and no longer wanted are removed, everywhere but in the archives.
 
-**What it does.** For each package at a SOURCE, BUFFER or PROCESSING location the gate asks, in one locked transaction:
-is it archived, are there enough verified copies at enough archive sites, is the grace period over, does nobody need this
-copy? Only then a deletion record with the evidence is written, and the files go.
+**What it does.** For each package at a SOURCE, BUFFER or PROCESSING location the gate asks, in one locked
+transaction: is it archived, are there enough verified copies at enough archive sites, is the grace period over, does
+nobody need this copy? Only then a deletion record with the evidence is written, and the files go.
 
 **Safe to repeat?** Always. Trigger it with *Dry run* to see what would go, without anything going.
 

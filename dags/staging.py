@@ -1,13 +1,13 @@
 """Staging: archived packages are brought to a PROCESSING location and unpacked there, for a while.
 
 **What it does.** A StagingJob asks for packages until a date. Trigger this DAG with *Only these packages*, *Only this
-location* and *Until* to make one (or `dts stage`); each package is read from the nearest archive, every file is verified,
-and then appears under `{instrument}/{observation}/`. After the date it may be deleted there.
+location* and *Until* to make one (or `dts stage`); each package is read from the nearest archive, every file is
+verified, and then appears under `{instrument}/{observation}/`. After the date it may be deleted there.
 
 **Safe to repeat?** Always. A file appears under its name only when its checksum matched.
 
-**When it fails.** A copy in the archive that is not what it was is marked corrupt, and the next good one is used; without
-one the explanation names the package. No space: it waits.
+**When it fails.** A copy in the archive that is not what it was is marked corrupt, and the next good one is used;
+without one the explanation names the package. No space: it waits.
 
 **To stop it.** Pause this DAG: jobs wait.
 """

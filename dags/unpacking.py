@@ -5,8 +5,8 @@ blocks, and every file in it. What is good becomes a verified copy in the destin
 
 **Safe to repeat?** Always. It only reads, and nothing is sent again for it.
 
-**When it fails.** A package that is not what it was is moved to `quarantine/`, and its transfer fetches it anew by itself.
-If that does not help, the explanation says so and names the package: look at the copy at its origin.
+**When it fails.** A package that is not what it was is moved to `quarantine/`, and its transfer fetches it anew by
+itself. If that does not help, the explanation says so and names the package: look at the copy at its origin.
 
 **To stop it.** Pause this DAG: packages wait, unverified, in the destination's buffer.
 """

@@ -51,7 +51,7 @@ SELECTION_PARAMS = {
 
 
 def asset_of(kind: OperationKind) -> Asset:
-    """Return the bell that rings when operations of this kind were completed. Nobody reads it: ops-db knows what to do."""
+    """Return the bell that rings when operations of this kind were completed. Nobody reads it: plan asks ops-db."""
     return Asset(name=f"{kind} done", uri=f"dts://ops-db/{kind}")
 
 

@@ -1,1 +1,1 @@
-"""The demo: a real observation travels from an instrument into two archives, comes back for processing, and disappears."""
+"""The demo: an observation travels from an instrument into two archives, comes back for processing, and disappears."""

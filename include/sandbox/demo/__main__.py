@@ -28,7 +28,7 @@ from include.topology import load_topology
 
 
 def main(
-    data: Annotated[Path | None, typer.Option(help="A folder of files to send; default: a bundled observation.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of files to send; default: bundled ones.")] = None,
     report: Annotated[Path | None, typer.Option(help="Where to write the report as JSON.")] = None,
     seconds_setup: Annotated[float, typer.Option(help="How long making the environment took.")] = 0.0,
 ) -> None:
@@ -123,12 +123,14 @@ def _print_report(console: Console, report: Report) -> None:
         verified = str(archive.verified) if archive else ""
         places.add_row(full_name, f"{copies.present:,}", f"{copies.deleted:,}", verified)
     console.print(places)
-    console.print(f"{report.staged.verified:,} of {report.files:,} files came back to {PROCESSING}, equal to the originals.")
+    back = f"{report.staged.verified:,} of {report.files:,} files came back to {PROCESSING}"
+    console.print(f"{back}, equal to the originals.")
 
 
 def _stay_up(console: Console, sandbox: Sandbox) -> None:
     admin = sandbox.state.user("admin")
-    console.print(f"\nAirflow is at {sandbox.state.url} (user {admin.name}, password {admin.password}). Ctrl-C ends it.")
+    console.print(f"\nAirflow is at {sandbox.state.url} (user {admin.name}, password {admin.password}).")
+    console.print("Ctrl-C ends it.")
     while True:
         _check_alive(sandbox)
         time.sleep(1)
@@ -136,7 +138,7 @@ def _stay_up(console: Console, sandbox: Sandbox) -> None:
 
 def _check_alive(sandbox: Sandbox) -> None:
     if dead := sandbox.dead_processes():
-        names = ", ".join(f"{name} (log: {daemon.log})" for name, daemon in dead.items())
+        names = ", ".join(f"{name} (log: {daemon.command.log})" for name, daemon in dead.items())
         raise SandboxError(f"Ended unexpectedly: {names}.")
 
 

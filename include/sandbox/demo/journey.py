@@ -25,7 +25,9 @@ PROCESSING = "cologne_processing"
 
 REFUSED = text("select verdict from filing where state = 'refused' order by id limit 1")
 FAILED = text("select kind, explanation from operation where status = 'failed' order by id limit 1")
-FILED = text("select count(*) = :filings and coalesce(sum(file_count), 0) = :files from filing where state = 'accepted'")
+FILED = text(
+    "select count(*) = :filings and coalesce(sum(file_count), 0) = :files from filing where state = 'accepted'"
+)
 # Every registered file is in a package, and every package has a verified copy in so many archives.
 ARCHIVED = text(
     """
@@ -142,8 +144,8 @@ class Journey:
             if fingerprint != seen:
                 seen, changed_at = fingerprint, now
             if now - changed_at > STALLED_SECONDS:
+                logs = ", ".join(str(worker.log) for worker in self.state.workers.values())
                 raise SandboxError(
-                    f"Nothing has changed for {STALLED_SECONDS} s while waiting for {what}."
-                    f" The logs of the workers may say why: {', '.join(str(w.log) for w in self.state.workers.values())}."
+                    f"Nothing has changed for {STALLED_SECONDS} s while waiting for {what}; see the logs: {logs}."
                 )
             time.sleep(POLL_SECONDS)

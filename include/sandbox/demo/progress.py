@@ -77,8 +77,8 @@ class Display:
         for kind, stage in progress.items():
             if stage != self._shown.get(kind, StageProgress()):
                 self._console.print(
-                    f"{seconds:6.1f} s  {kind:<12}  {stage.done} done, {stage.in_work} in work, {stage.waiting} waiting,"
-                    f" {stage.failed} failed  {stage.sentence}",
+                    f"{seconds:6.1f} s  {kind:<12}  {stage.done} done, {stage.in_work} in work,"
+                    f" {stage.waiting} waiting, {stage.failed} failed  {stage.sentence}",
                     soft_wrap=True,
                     markup=False,
                     highlight=False,
