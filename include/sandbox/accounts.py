@@ -50,7 +50,7 @@ def private_file(path: Path, text: str, *, account: Account | None = None) -> Pa
     """Write a file that only `account` (and root) may read, and return it."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     own(path, account=account)
     return path

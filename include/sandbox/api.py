@@ -41,10 +41,10 @@ class AirflowApi:
         )
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
-    def dag_ids(self) -> frozenset[str]:
-        """Return the DAGs that have been parsed."""
+    def dag_files(self) -> frozenset[str]:
+        """Return the DAG files that have been parsed, below their bundle."""
         answer = self._checked(self._client.get("/api/v2/dags", params={"limit": 100}))
-        return frozenset(str(dag["dag_id"]) for dag in answer.json()["dags"])
+        return frozenset(str(dag["relative_fileloc"]) for dag in answer.json()["dags"])
 
     def import_errors(self) -> dict[str, str]:
         """Return what keeps a DAG file from being parsed, by file."""

@@ -28,7 +28,7 @@ REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
-class Site:
+class SiteIdentity:
     """What a site asks others with: its own SSH key and the host keys that it trusts."""
 
     short_name: str
@@ -55,7 +55,9 @@ def ops_db_connection(url: str) -> dict[str, str]:
     return {variable("ops_db"): json.dumps(content)}
 
 
-def site_connections(site: Site, *, topology: Topology, sftp: dict[str, Sftp], stores: dict[str, S3]) -> dict[str, str]:
+def site_connections(
+    site: SiteIdentity, *, topology: Topology, sftp: dict[str, Sftp], stores: dict[str, S3]
+) -> dict[str, str]:
     """Return the variables of all locations that `site` works with.
 
     `sftp` are the servers by site, `stores` the S3 stores by full name of their location.
@@ -86,7 +88,7 @@ def _has_processing(short_name: str, locations: Iterable[DataLocation]) -> bool:
     return any(place.site == short_name and place.location_type is LocationType.PROCESSING for place in locations)
 
 
-def _sftp(server: Sftp, *, site: Site) -> dict[str, object]:
+def _sftp(server: Sftp, *, site: SiteIdentity) -> dict[str, object]:
     extra = {
         "key_file": str(site.client_key.private),
         "known_hosts": str(site.known_hosts),

@@ -1,5 +1,6 @@
 """TCP ports on loopback: free ones, and a clear word about taken ones."""
 
+import os
 import random
 import socket
 
@@ -53,3 +54,22 @@ def port_to_use(port: int | None, *, server: str, setting: str | None = None) ->
         way_out = f"set {setting} to another port" if setting else "choose another port"
         raise SandboxError(f"Port {port} for {server} is taken: end what listens on it, or {way_out}.")
     return port
+
+
+def port_setting(name: str) -> str:
+    """Return the environment variable that configures a port."""
+    return f"DTS_SANDBOX_PORT_{name.upper()}"
+
+
+def configured_port(name: str, *, default: int | None = None) -> int | None:
+    """Return what DTS_SANDBOX_PORT_<NAME> says, `default` where it is not set.
+
+    Raises:
+        SandboxError: it is no port.
+    """
+    text = os.environ.get(port_setting(name))
+    if text is None:
+        return default
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise SandboxError(f"{port_setting(name)}={text!r} is no port: give a number from 1 to 65535, or unset it.")
+    return int(text)

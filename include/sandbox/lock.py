@@ -1,0 +1,61 @@
+"""One sandbox per clone: the kernel keeps the lock for as long as its process lives, so it is never stale."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from include.errors import SandboxError
+
+
+class Lock:
+    """An exclusive lock on a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def acquire(self) -> None:
+        """Take it.
+
+        Raises:
+            SandboxError: another process has it.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self.path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise SandboxError(
+                "A sandbox is already running from this clone: `dts sandbox status` shows it, `dts sandbox stop` ends it."
+            ) from error
+        self._file = file
+
+    def release(self) -> None:
+        """Give it back; harmless where it is not held."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def is_held(self) -> bool:
+        """Tell whether any process has it."""
+        if not self.path.exists():
+            return False
+        probe = Lock(self.path)
+        try:
+            probe.acquire()
+        except SandboxError:
+            return True
+        probe.release()
+        return False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it for the length of a with block; raises like `acquire`."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
