@@ -1,0 +1,201 @@
+"""Pull files from an origin to a folder of this host, block by block, and only the blocks that are not there yet.
+
+Safe to repeat, to kill, and to run twice at once. Memory: one block, and what the origin's storage has under way.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from include.errors import ChecksumMismatchError, TransientError
+from include.integrity.checksum import Hasher
+from include.storage.interface import Storage
+from include.transfer.blocks import Block, Item, missing_blocks, runs
+from include.transfer.durable import require_root
+from include.transfer.part_file import PartFile
+
+logger = logging.getLogger(__name__)
+
+YIELD_SECONDS = 30 * 60.0
+"""A pull hands back after this long, so that no task ever lasts hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull did. Sizes in bytes."""
+
+    bytes_sent: int
+    bytes_skipped: int
+    """Were here already, verified, and were not sent again."""
+    finished: bool
+    """False: time was up; call again to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a pull is."""
+
+    item: Item
+    bytes_sent: int
+    bytes_skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the bytes come from; `name` is for messages."""
+
+    name: str
+    storage: Storage
+
+
+class DamagedOriginError(ChecksumMismatchError):
+    """Files whose bytes at the origin are not what they should be; `items` are these. All others have arrived."""
+
+    def __init__(self, message: str, *, items: tuple[Item, ...]) -> None:
+        super().__init__(message)
+        self.items = items
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class _Pull:
+    """A pull under way."""
+
+    origin: Origin
+    root: Path
+    check: Callable[[], None]
+    on_progress: Callable[[Progress], None]
+    ends_at: float
+    bytes_sent: int = 0
+    bytes_skipped: int = 0
+    damaged: dict[str, tuple[Item, str]] = field(default_factory=dict)
+    """By path: what is damaged at the origin, and a sentence about it."""
+
+    def is_time_up(self) -> bool:
+        """Tell whether to hand back; never before a block has arrived, so that each call gets further."""
+        return self.bytes_sent > 0 and time.monotonic() >= self.ends_at
+
+
+def pull(
+    items: Sequence[Item],
+    *,
+    origin: Origin,
+    root: Path,
+    check: Callable[[], None] = _nothing,
+    on_progress: Callable[[Progress], None] = _nothing,
+    yield_after_seconds: float = YIELD_SECONDS,
+) -> Pulled:
+    """Bring every item below the folder `root`. `check` is called, and may raise, after every block.
+
+    Raises:
+        DamagedOriginError: at the end, if blocks came wrong from the origin twice.
+        MissingFileError: the origin has no such file.
+        NoSpaceError: the disk is full.
+        TransientError: origin, link or disk failed for the moment; what has arrived is kept.
+    """
+    require_root(root)
+    under_way = _Pull(origin, root, check, on_progress, time.monotonic() + yield_after_seconds)
+    finished = True
+    for item in items:
+        finished = not under_way.is_time_up() and _pull_item(item, under_way)
+        if not finished:
+            break
+    if finished and under_way.damaged:
+        sentences = " ".join(sentence for _, sentence in under_way.damaged.values())
+        raise DamagedOriginError(sentences, items=tuple(item for item, _ in under_way.damaged.values()))
+    return Pulled(under_way.bytes_sent, under_way.bytes_skipped, finished)
+
+
+def _pull_item(item: Item, under_way: _Pull) -> bool:
+    """Return False if time was up before it was complete (or known to be damaged)."""
+    part = PartFile(item, root=under_way.root)
+    if part.is_complete():
+        part.remove_leftovers()
+        under_way.bytes_skipped += item.content.size_bytes
+        return True
+    with part.opened():
+        missing = missing_blocks(item.content, verified=part.verified)
+        under_way.bytes_skipped += item.content.size_bytes - sum(block.length for block in missing)
+        try:
+            if not _fetch(missing, part=part, under_way=under_way):
+                return False
+        except _DamagedBlock as damaged:
+            logger.warning("%s", damaged)
+            under_way.damaged[item.path] = (item, str(damaged))
+            return True
+        part.finish()
+    return True
+
+
+class _DamagedBlock(Exception):  # noqa: N818 - it ends one item; the error is raised when the others are done
+    """A block that came wrong twice."""
+
+
+def _fetch(missing: Sequence[Block], *, part: PartFile, under_way: _Pull) -> bool:
+    """Get the missing blocks into the part file. Return False if time was up before the last of them."""
+    buffer = memoryview(bytearray(max((block.length for block in missing), default=0)))
+    left = len(missing)
+    for run in runs(missing):
+        for arrived in _arriving(run, item=part.item, origin=under_way.origin, buffer=buffer):
+            _add(arrived, part=part, under_way=under_way, buffer=buffer)
+            left -= 1
+            if left and under_way.is_time_up():
+                return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A block as it came; `content` is valid until the next one is asked for."""
+
+    block: Block
+    content: memoryview
+    checksum: str
+
+
+def _add(arrived: _Arrived, *, part: PartFile, under_way: _Pull, buffer: memoryview) -> None:
+    block = arrived.block
+    if arrived.checksum != block.checksum:
+        place = under_way.origin.name
+        logger.warning("Block %d of %s came wrong from %s; it is fetched again.", block.number, part.path, place)
+        under_way.bytes_sent += block.length
+        for again in _arriving([block], item=part.item, origin=under_way.origin, buffer=buffer):
+            arrived = again
+    under_way.bytes_sent += block.length
+    if arrived.checksum != block.checksum:
+        raise _DamagedBlock(
+            f"{part.item.content.name}: block {block.number} (bytes {block.offset} to {block.end}) came from"
+            f" {under_way.origin.name} with checksum {arrived.checksum} instead of {block.checksum}, twice:"
+            f" the copy of {part.item.path} there is damaged."
+        )
+    part.add(block, arrived.content)
+    under_way.on_progress(Progress(part.item, under_way.bytes_sent, under_way.bytes_skipped))
+    under_way.check()
+
+
+def _arriving(run: Sequence[Block], *, item: Item, origin: Origin, buffer: memoryview) -> Iterator[_Arrived]:
+    """Stream neighbouring blocks in one request and hash them as they pass."""
+    chunks = _chunks(run, item=item, origin=origin)
+    rest = memoryview(b"")
+    for block in run:
+        hasher = Hasher()
+        filled = 0
+        while filled < block.length:
+            rest = rest or memoryview(next(chunks))
+            piece = rest[: block.length - filled]
+            buffer[filled : filled + len(piece)] = piece
+            hasher.update(piece)
+            filled += len(piece)
+            rest = rest[len(piece) :]
+        yield _Arrived(block, buffer[: block.length], hasher.value())
+
+
+def _chunks(run: Sequence[Block], *, item: Item, origin: Origin) -> Iterator[bytes]:
+    start, end = run[0].offset, run[-1].end
+    yield from origin.storage.read(item.path, offset=start, length=end - start)
+    raise TransientError(f"{item.path} at {origin.name} ended before byte {end}")
