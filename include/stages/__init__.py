@@ -1,7 +1,7 @@
 """The stages of the pipeline: one module for each kind of Operation, all of one shape (`include/operations/stage.py`).
 
-`KIND` names it, `plan(planning)` inserts the operations that are missing, `run(work)` does one of them. Stages never call one
-another; they meet only in ops-db. A module's docstring is its runbook, and its DAG shows it in the UI.
+`KIND` names it, `plan(planning)` inserts the operations that are missing, `run(work)` does one of them. Stages never
+call one another; they meet only in ops-db. A module's docstring is its runbook, and its DAG shows it in the UI.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ from include.topology import OperationKind
 
 
 def stage_of(kind: OperationKind) -> Stage:
-    """Return the module that does operations of `kind`, imported when it is asked for: one stage needs no other's libraries.
+    """Return the module that does operations of `kind`, imported now: one stage does not need another's libraries.
 
     Raises:
         BadInputError: no stage does this kind.

@@ -1,0 +1,278 @@
+"""Packaging: files of one observation and module become a RawDataPackage, a tar in the site's buffer.
+
+**What it does.** `plan` gathers filed files that are in no package yet, by observation and module. A package is cut
+when it reaches `package_max_bytes` or `package_max_files` (files in order of their paths; one that is larger has a
+package to itself). What is left over becomes the last package once the observation is finished, or once its oldest file has waited
+`package_max_age_seconds`. Sizes are those of the files; the tar's headers come on top. Files that still wait for their
+age have no Operation yet, so no plan can know when they fall due: the clock (`clock_seconds`) finds them.
+`run` reads the files once and writes the tar straight into the first buffer of the site that has room, while all
+checksums and the member index are made. Nothing is recorded, and nothing is left in the buffer, unless all went well.
+
+**When it is safe to repeat.** Always. The same files give the same bytes under the same name, whoever writes them.
+
+**When it fails.** A file is missing, or is not as it was filed: the explanation names it, and the package is `failed`.
+Let the instrument put the file back as it was filed, then `dts retry` the operation or clear its task: the package is
+made and is `waiting` again. A full buffer is no failure: the operation waits, and looks again every `waiting_seconds`.
+
+**How to stop it.** Pause this DAG. Files wait at the source; nothing is deleted there before it is archived.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, select, text
+from sqlalchemy.orm import Session
+
+from include.errors import (
+    FileChangedError,
+    IntegrityError,
+    LeaseLostError,
+    MissingFileError,
+    NoSpaceError,
+    PermanentError,
+    TransientError,
+    WrongHostError,
+)
+from include.integrity.manifest import PackageManifest
+from include.integrity.package import PackageStream, SourceFile, write_package
+from include.operations.decide import sentence
+from include.operations.stage import Done, FailedWith, Planning, Work
+from include.ops_db.tables import ExecutedObsUnit, RawDataFile, RawDataPackage
+from include.stages.cutting import cut_packages
+from include.storage.disk import DiskStorage
+from include.topology import DataLocation, LocationType, OperationKind
+
+KIND = OperationKind.PACKAGING
+
+NAMED_FILES = 5
+"""In a sentence about files that are not as they were filed: enough to see what happened, short enough to read."""
+
+RECORD_PACKAGE = text(
+    """
+    update raw_data_package set
+      state = 'waiting', packaged_at = now(), size_bytes = :size_bytes, checksum = :checksum,
+      block_bytes = :block_bytes, block_checksums = :block_checksums
+    where id = :package_id and packaged_at is null and state in ('waiting', 'failed')
+    """
+)
+
+RECORD_MEMBERS = text(
+    """
+    update raw_data_file f set offset_bytes = found.offset_bytes, checksum = found.checksum
+    from unnest(cast(:ids as uuid[]), cast(:sizes as bigint[]), cast(:offsets as bigint[]), cast(:checksums as text[]))
+      as found(id, size_bytes, offset_bytes, checksum)
+    where f.id = found.id and f.raw_data_package_id = :package_id and f.size_bytes = found.size_bytes
+      and coalesce(f.checksum, found.checksum) = found.checksum
+    """
+)
+
+RECORD_COPY = text(
+    """
+    insert into physical_copy (raw_data_package_id, data_location_id, path, size_bytes, status, checksum)
+    select :package_id, l.id, :path, :size_bytes, 'present', :checksum from data_location l where l.full_name = :buffer
+    """
+)
+
+RECORD_FAILURE = text(
+    "update raw_data_package set state = 'failed' where id = :package_id and packaged_at is null and state = 'waiting'"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Package:
+    """What is to be made."""
+
+    id: int
+    name: str
+    path: str
+    is_made: bool
+    started_at: datetime
+    files: tuple[SourceFile, ...]
+
+
+def plan(planning: Planning) -> None:
+    """Cut what is ready into packages, and want each of them made."""
+    cut_packages(planning)
+
+
+def run(work: Work) -> Done:
+    """Make one package.
+
+    Raises:
+        FailedWith: a file is missing or not as it was filed.
+        NoSpaceError: no buffer of the site has room.
+        TransientError: no buffer of the site is there.
+        WrongHostError: the source is not a folder of this host.
+    """
+    package = _load(work)
+    if package.is_made:
+        return Done(explanation=f"Package {package.name} was made already; nothing is left to do.")
+    source = work.storage_of(work.location.full_name)
+    if not isinstance(source, DiskStorage):
+        raise WrongHostError(
+            f"{work.location.full_name} is no folder of {work.host}: raw files are read where they lie."
+        )
+    with _blaming_files(work, package):
+        _require_as_filed(source, package.files)
+        stream = write_package(
+            package.files, open_file=source.open, modified_at=int(package.started_at.astimezone(UTC).timestamp())
+        )
+    written = _write(work, package, stream)
+    manifest = stream.manifest(package.name)
+    return Done(
+        explanation=f"Package {package.name} ({len(manifest.members)} files, {manifest.size_bytes:,} bytes) is in"
+        f" {written.buffer.full_name}; bundling takes it from there.{written.why_not_another}",
+        size_bytes=manifest.size_bytes,
+        record=lambda session: _record(session, package=package, manifest=manifest, buffer=written.buffer),
+    )
+
+
+def _load(work: Work) -> _Package:
+    with Session(work.engine) as session:
+        row = session.execute(
+            select(RawDataPackage, ExecutedObsUnit.started_at)
+            .join(ExecutedObsUnit, ExecutedObsUnit.id == RawDataPackage.executed_obs_unit_id)
+            .where(RawDataPackage.id == work.lease.raw_data_package_id)
+        ).one()
+        files = session.execute(
+            select(RawDataFile.path, RawDataFile.size_bytes, RawDataFile.checksum, RawDataFile.id).where(
+                RawDataFile.raw_data_package_id == work.lease.raw_data_package_id
+            )
+        )
+        return _Package(
+            id=row.RawDataPackage.id,
+            name=row.RawDataPackage.name,
+            path=row.RawDataPackage.path,
+            is_made=row.RawDataPackage.packaged_at is not None,
+            started_at=row.started_at,
+            files=tuple(SourceFile(path, size, checksum, file_id) for path, size, checksum, file_id in files),
+        )
+
+
+@contextmanager
+def _blaming_files(work: Work, package: _Package) -> Iterator[None]:
+    """Turn an error about the raw files into one that also marks the package as failed."""
+    try:
+        yield
+    except (PermanentError, IntegrityError) as error:
+        told = type(error)(
+            f"Package {package.name} cannot be made at {work.location.full_name}: {sentence(error)}"
+            " Let the instrument put back what it filed."
+        )
+        raise FailedWith(told, record=lambda session: _record_failure(session, package)) from error
+
+
+def _record_failure(session: Session, package: _Package) -> None:
+    session.execute(RECORD_FAILURE, {"package_id": package.id})
+
+
+def _require_as_filed(source: DiskStorage, files: tuple[SourceFile, ...]) -> None:
+    """Name everything that is wrong at first sight, before 50 GB are written in vain."""
+    missing: list[str] = []
+    changed: list[str] = []
+    for file in files:
+        found = source.stat(file.path)
+        if found is None:
+            missing.append(repr(file.path))
+        elif found.size_bytes != file.size_bytes:
+            changed.append(f"{file.path!r} ({file.size_bytes:,} bytes filed, {found.size_bytes:,} there)")
+    if missing:
+        also = f" Changed after they were filed: {_listed(changed)}." if changed else ""
+        raise MissingFileError(f"{len(missing)} of {len(files)} files are missing: {_listed(missing)}.{also}")
+    if changed:
+        raise FileChangedError(
+            f"{len(changed)} of {len(files)} files changed after they were filed: {_listed(changed)}."
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED_FILES} more" if len(names) > NAMED_FILES else ""
+    return ", ".join(names[:NAMED_FILES]) + more
+
+
+@dataclass(frozen=True)
+class _Written:
+    """Where the package went, and a sentence if that is not the first choice."""
+
+    buffer: DataLocation
+    why_not_another: str
+
+
+@dataclass
+class _Chunks:
+    """The package's bytes, watched: stops when the operation was taken over, and tells whether reading began."""
+
+    work: Work
+    package: _Package
+    stream: PackageStream
+    begun: bool = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.begun = True
+        chunks = iter(self.stream)
+        while True:
+            self.work.check()
+            with _blaming_files(self.work, self.package):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+
+def _write(work: Work, package: _Package, stream: PackageStream) -> _Written:
+    """Write the package into the first buffer by priority that takes it."""
+    refusals: list[TransientError | NoSpaceError] = []
+    for buffer in work.topology.of_type(LocationType.BUFFER):
+        if buffer.site != work.location.site:
+            continue
+        chunks = _Chunks(work, package, stream)
+        try:
+            _write_to(work, buffer, package, chunks, size_bytes=stream.size_bytes)
+        except LeaseLostError:
+            raise
+        except (TransientError, NoSpaceError) as error:
+            if chunks.begun:  # it was there and had room: the next try decides anew
+                raise
+            refusals.append(error)
+        else:
+            return _Written(buffer, "".join(f" Not in a buffer before it: {sentence(error)}" for error in refusals))
+    texts = " ".join(sentence(error) for error in refusals)
+    if any(isinstance(error, NoSpaceError) for error in refusals):
+        raise NoSpaceError(texts)
+    raise TransientError(texts)
+
+
+def _write_to(work: Work, buffer: DataLocation, package: _Package, chunks: _Chunks, *, size_bytes: int) -> None:
+    storage = work.storage_of(buffer.full_name)
+    space = storage.space()
+    if space is not None and space.free_bytes < size_bytes:
+        raise NoSpaceError(
+            f"{buffer.full_name} has {space.free_bytes:,} of {space.total_bytes:,} bytes free,"
+            f" and package {package.name} needs {size_bytes:,}."
+        )
+    storage.write(package.path, chunks, size_bytes=size_bytes)
+
+
+def _record(session: Session, *, package: _Package, manifest: PackageManifest, buffer: DataLocation) -> None:
+    """Package first (the update locks it), then its files, then its copy."""
+    made = {"package_id": package.id, "size_bytes": manifest.size_bytes, "checksum": manifest.checksum}
+    blocks = {"block_bytes": manifest.block_bytes, "block_checksums": list(manifest.block_checksums)}
+    if _changed(session, RECORD_PACKAGE, made | blocks) != 1:
+        raise TransientError(f"Package {package.name} was made by somebody else meanwhile.")
+    members = {
+        "package_id": package.id,
+        "ids": [member.raw_data_file_id for member in manifest.members],
+        "sizes": [member.size_bytes for member in manifest.members],
+        "offsets": [member.offset_bytes for member in manifest.members],
+        "checksums": [member.checksum for member in manifest.members],
+    }
+    if _changed(session, RECORD_MEMBERS, members) != len(manifest.members):
+        raise TransientError(f"Files of package {package.name} were filed anew while they were packaged.")
+    _changed(session, RECORD_COPY, made | {"path": package.path, "buffer": buffer.full_name})
+
+
+def _changed(session: Session, statement: Any, values: dict[str, object]) -> int:
+    return cast(CursorResult[Any], session.execute(statement, values)).rowcount
