@@ -22,7 +22,7 @@ from include.storage.paths import checked_folder, checked_path
 from include.storage.sized import sized
 
 # A folder can vanish between making it and using it, when somebody deletes the last other file in it.
-FOLDER_TRIES = 5
+FOLDER_TRIES = 50
 
 
 class DiskStorage:
@@ -142,14 +142,11 @@ class DiskStorage:
         target = self._resolved(path)
         part_path = target.with_name(part_name(target.name))
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        for left in reversed(range(FOLDER_TRIES)):
-            _make_folders(target.parent)
-            try:
+        for _ in range(FOLDER_TRIES):
+            with suppress(FileNotFoundError):
+                _make_folders(target.parent)
                 return part_path, io.FileIO(os.open(part_path, flags, 0o644), "rb+", closefd=True)
-            except FileNotFoundError:
-                if not left:
-                    raise
-        raise AssertionError
+        raise TransientError(f"the folder of {target} is deleted again and again while it is made")
 
     def _remove_empty_folders(self, path: str) -> None:
         for folder in list(Path(path).parents)[:-1]:  # the last parent is the root itself

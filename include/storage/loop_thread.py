@@ -31,6 +31,7 @@ class LoopThread:
 
     def stop(self) -> None:
         self.run(self._cancel_tasks())
+        self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -71,8 +71,9 @@ class SftpStorage:
         finally:
             for _, future in under_way:
                 future.cancel()
-            with suppress(TransientError):
-                self._connection.run(file.close(), path)
+            if self._connection.is_open:
+                with suppress(TransientError):
+                    self._connection.run(file.close(), path)
 
     def write(self, path: str, chunks: Iterable[Chunk], *, size_bytes: int | None = None) -> None:
         final = self._absolute(checked_path(path))
@@ -145,7 +146,11 @@ class SftpStorage:
 
     async def _open(self, path: str) -> tuple[asyncssh.SFTPClientFile, int]:
         client = await self._connection.client()
-        attributes = await client.lstat(self._absolute(path))
+        try:
+            attributes = await client.lstat(self._absolute(path))
+        except asyncssh.SFTPNoSuchFile:
+            await self._require_root(client)
+            raise
         if not _is_file(attributes):
             raise MissingFileError(f"{self._place(path)} is not a regular file")
         return await client.open(self._absolute(path), "rb"), attributes.size or 0
@@ -166,9 +171,10 @@ class SftpStorage:
             await client.mkdir(folder)
         except asyncssh.SFTPNoSuchFile:
             await self._make_folders(client, posixpath.dirname(folder))
-            await self._make_folders(client, folder)
+            with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+                await client.mkdir(folder)
         except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
-            return  # it is there already; if it is no folder, opening the part will say so
+            pass  # it is there already; if it is no folder, opening the part will say so
 
     async def _finish(self, file: asyncssh.SFTPClientFile, part: str, final: str) -> None:
         await file.fsync()

@@ -70,6 +70,11 @@ class SftpConnection:
             self._connecting = asyncio.Lock()  # belongs to that loop
         return self._loop.start(coroutine)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is, or was, a connection since the last close."""
+        return self._loop is not None
+
     def run(self, coroutine: Coroutine[Any, Any, Result], path: str) -> Result:
         return self.result(self.start(coroutine), path)
 
