@@ -1,7 +1,7 @@
 """Airflow's configuration, all of it, as environment variables: every value with its reason.
 
-A worker gets the `common` part only: like one across an ocean it knows the broker and the api-server, but neither the metadata
-database nor the keys that protect it.
+A worker gets the `common` part only: like one across an ocean it knows the broker and the api-server, but neither the
+metadata database nor the keys that protect it.
 """
 
 import json
@@ -107,7 +107,7 @@ class AirflowConfig:
             ("dag_processor", "min_file_process_interval"): 30,
             # Global, not per queue: a 45 s link cut against 20 s made two live copies of a task (seconds).
             ("scheduler", "task_instance_heartbeat_timeout"): 60,
-            # Waiting in the queue longer counts as stuck and fails without running: longer than any outage here (seconds).
+            # Waiting in the queue longer counts as stuck, and fails without running: above any outage here (seconds).
             ("scheduler", "task_queued_timeout"): 6 * 3600,
             # Tasks of a lane without a worker may wait that long; their tokens must live as long (seconds).
             ("execution_api", "jwt_expiration_time"): 6 * 3600,
@@ -121,7 +121,10 @@ class AirflowConfig:
 
 
 def made_users() -> tuple[User, ...]:
-    """Return the logins, with fresh passwords. SimpleAuthManager cannot limit an instrument's account to registration."""
+    """Return the logins, with fresh passwords.
+
+    SimpleAuthManager cannot limit an instrument's account to the registration DAG; production does (FAB roles).
+    """
     return (
         User(name="admin", role="admin", password=_password()),
         User(name="operator", role="op", password=_password()),

@@ -1,4 +1,4 @@
-"""A small client of Airflow's REST API: what the sandbox needs to know whether Airflow is up, and to set up its pools."""
+"""A small client of Airflow's REST API: whether Airflow is up, what it has parsed, and setting up its pools."""
 
 from collections.abc import Iterable
 from typing import Any, Self

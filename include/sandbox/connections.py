@@ -2,14 +2,16 @@
 
 The connection id of a DataLocation is its full name. What is in them:
 
-* a disk (`conn_type` **sftp**): host, port, login = the site's account; extra `key_file` (private key of the *asking* site),
-  `known_hosts` (a file) and `host_key` (the same key, `ssh-ed25519 AAAA...`), `no_host_key_check` false. SFTP paths are the
-  absolute paths of the location's root in the topology.
-* an archive (`conn_type` **aws**): login = key, password = secret; extra `endpoint_url`, `region_name`. The bucket is in the topology.
+* a disk (`conn_type` **sftp**): host, port, login = the site's account; extra `key_file` (private key of the *asking*
+  site), `known_hosts` (a file), `host_key` (the same key, `ssh-ed25519 AAAA...`) and `no_host_key_check` false. SFTP
+  paths are the absolute paths of the location's root in the topology.
+* an archive (`conn_type` **aws**): login = key, password = secret; extra `endpoint_url`, `region_name`. The bucket is
+  in the topology.
 * `ops_db` (`conn_type` **postgres**): host, port, login, password, schema = the database. Everybody has it.
 
-Each site's workers get the locations they work with and no others: their own, the archives' if they have only PROCESSING, and, where
-the site receives transfers, the buffers of the other sites. No connection is in Airflow's database, so nobody can ask for more.
+Each site's workers get the locations they work with and no others: their own; where the site receives transfers, the
+buffers of the other sites; where it has PROCESSING but no archive, the archives. No connection is in Airflow's
+database, so nobody can ask for more.
 """
 
 import json

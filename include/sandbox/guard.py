@@ -1,7 +1,7 @@
 """The guard: a small process that ends what this one started, should this one die without having done so (kill -9).
 
-It reads session ids from a pipe whose other end only this process holds; the end of the pipe is the end of this process,
-however it came about.
+It reads session ids from a pipe whose other end only this process holds; the end of the pipe is the end of this
+process, however it came about.
 """
 
 import os
@@ -18,30 +18,23 @@ import psutil
 from include.sandbox.family import end
 
 _ROOT = Path(__file__).resolve().parents[2]
-_lock = threading.Lock()
-_pipe: IO[bytes] | None = None
 
 
-def watch(session: int) -> None:
-    """Have the session's processes ended when this process ends."""
-    _tell(f"watch {session} {psutil.Process(session).create_time()}")
+class _Pipe:
+    """The way to the guard of this process, which is started when there is something to guard."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pipe: IO[bytes] | None = None
 
-def forget(session: int) -> None:
-    """The session has ended; its id may become somebody else's."""
-    _tell(f"forget {session} 0")
+    def tell(self, line: str) -> None:
+        with self._lock:
+            if self._pipe is None:
+                self._pipe = self._begin()
+            self._pipe.write(f"{line}\n".encode())
+            self._pipe.flush()
 
-
-def _tell(line: str) -> None:
-    with _lock:
-        pipe = _pipe_to_guard()
-        pipe.write(f"{line}\n".encode())
-        pipe.flush()
-
-
-def _pipe_to_guard() -> IO[bytes]:
-    global _pipe  # one guard for the process, whoever starts daemons in it
-    if _pipe is None:
+    def _begin(self) -> IO[bytes]:
         guard = subprocess.Popen(
             [sys.executable, "-m", "include.sandbox.guard"],
             stdin=subprocess.PIPE,
@@ -53,8 +46,23 @@ def _pipe_to_guard() -> IO[bytes]:
         )
         assert guard.stdin is not None
         guard.returncode = 0  # it outlives this process by design: no ResourceWarning about that
-        _pipe = guard.stdin
-    return _pipe
+        return guard.stdin
+
+
+_pipe = _Pipe()
+
+
+def watch(session: int) -> None:
+    """Have the session's processes ended when this process ends."""
+    try:
+        _pipe.tell(f"watch {session} {psutil.Process(session).create_time()}")
+    except psutil.NoSuchProcess:
+        return
+
+
+def forget(session: int) -> None:
+    """The session has ended; its id may become somebody else's."""
+    _pipe.tell(f"forget {session} 0")
 
 
 def stand_guard(lines: Iterable[bytes]) -> None:

@@ -1,7 +1,8 @@
 """The house: what the sites' accounts need to read where root runs the sandbox from a folder that only root may enter.
 
-The interpreter and the environment are hard links of the clone's, made once for each lock file and interpreter; the code is
-a fresh copy at every start. Nobody's folder is opened for it. An ordinary user needs no house: there is one account.
+The interpreter and the environment are hard links of the clone's, made once for each lock file and interpreter; the
+code is a fresh copy at every start. Nobody's folder is opened for it. An ordinary user needs no house: there is one
+account.
 """
 
 import hashlib

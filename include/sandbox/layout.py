@@ -1,4 +1,4 @@
-"""Where things lie: `.sandbox/` in the clone, the house that other accounts can reach, and the run data in one of the two."""
+"""Where things lie: `.sandbox/` in the clone, the house that other accounts reach, run data in one of the two."""
 
 import hashlib
 from dataclasses import dataclass

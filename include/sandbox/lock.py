@@ -1,8 +1,7 @@
 """One sandbox per clone: the kernel keeps the lock for as long as its process lives, so it is never stale."""
 
 import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from pathlib import Path
 from typing import IO
 
@@ -29,9 +28,17 @@ class Lock:
         except BlockingIOError as error:
             file.close()
             raise SandboxError(
-                "A sandbox is already running from this clone: `dts sandbox status` shows it, `dts sandbox stop` ends it."
+                "A sandbox is already running from this clone:"
+                " `dts sandbox status` shows it, `dts sandbox stop` ends it."
             ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+        file.flush()
         self._file = file
+
+    def owner(self) -> int:
+        """Return the process that took it last."""
+        return int(self.path.read_text())
 
     def release(self) -> None:
         """Give it back; harmless where it is not held."""
@@ -43,19 +50,9 @@ class Lock:
         """Tell whether any process has it."""
         if not self.path.exists():
             return False
-        probe = Lock(self.path)
-        try:
-            probe.acquire()
-        except SandboxError:
-            return True
-        probe.release()
+        with self.path.open("rb") as probe:
+            try:
+                fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
         return False
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold it for the length of a with block; raises like `acquire`."""
-        self.acquire()
-        try:
-            yield
-        finally:
-            self.release()

@@ -1,4 +1,4 @@
-"""What must be there before anything starts: accounts, readable code, compiled packages, the template, empty folders."""
+"""What must be there before anything starts: accounts, readable code, compiled packages, template, empty folders."""
 
 import shutil
 import subprocess

@@ -46,7 +46,7 @@ class Command:
 
 
 def base_environment() -> dict[str, str]:
-    """Return what every process gets: no variable of the caller's leaks in, a proxy or cloud credentials least of all."""
+    """Return what every process gets; no variable of the caller's leaks in, least of all a proxy or credentials."""
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -115,7 +115,7 @@ class Daemon:
         """Return once `ready()` is true.
 
         Raises:
-            SandboxError: it died or was too slow; the last lines of its log are in the message, and nothing of it is left.
+            SandboxError: it died or was too slow; the message has the last lines of its log. Nothing of it is left.
         """
         deadline = time.monotonic() + timeout_seconds
         while not ready():

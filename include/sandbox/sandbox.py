@@ -77,7 +77,7 @@ class Sandbox:
         """Start everything and return once all of it is ready.
 
         Raises:
-            SandboxError: a sandbox is running already, a port is taken, or a process did not start; nothing is left then.
+            SandboxError: a sandbox is running already, a port is taken, or a process did not start; nothing is left.
             TopologyError: the topology file is wrong.
         """
         self._lock.acquire()

@@ -1,11 +1,11 @@
-"""An SFTP server: OpenSSH where the system has it, otherwise an asyncssh server process; both look the same from outside.
+"""An SFTP server: OpenSSH where the system has it, else an asyncssh server process; both look the same from outside.
 
     with Sftp.running(folder) as server:
         asyncssh.connect(server.host, server.port, username=server.user,
                          client_keys=[str(server.client_key.private)], known_hosts=str(server.known_hosts))
 
-Paths are the machine's own absolute paths: there is no chroot (it would need root), so a client asks for the absolute path of a
-DataLocation's root, as it would at a real site. What protects other sites' files is the account that the server runs as.
+Paths are the machine's own absolute paths: there is no chroot (it would need root), so a client asks for the absolute
+path of a DataLocation's root, as it would at a real site. The account that the server runs as protects other sites.
 """
 
 import os

@@ -1,6 +1,7 @@
 """The template: a PostgreSQL data folder in which Airflow's tables are made already.
 
-`airflow db migrate` takes 12 s; copying the folder takes one. The template is made anew when the lock file or the interpreter changes.
+`airflow db migrate` takes 12 s; copying the folder takes one. The template is made anew when the lock file, the packages
+or the interpreter change.
 """
 
 import secrets
@@ -56,7 +57,7 @@ class Template:
         building.replace(self.folder)
 
     def copy_to(self, server: Postgres) -> str:
-        """Give `server` a copy as its data folder; it must not have been started. Returns the superuser's password in it."""
+        """Give `server`, not yet started, a copy as its data folder; return the superuser's password in it."""
         # cp, because it knows reflinks and keeps owners
         subprocess.run(["cp", "-a", "--reflink=auto", self.folder / "data", server.data], check=True)
         own(server.folder, account=self._account)
