@@ -1,4 +1,4 @@
-"""A package's manifest, read back from ops-db: the package's row has its checksums, its files' rows are the member index."""
+"""A package's manifest, read back from ops-db: its row has the checksums, its files' rows are the member index."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -32,7 +32,8 @@ def load_manifest(session: Session, raw_data_package_id: int) -> PackageManifest
     size_bytes, checksum, block_bytes, block_checksums = package[1:5]
     if size_bytes is None or checksum is None or block_bytes is None or block_checksums is None:
         raise BadInputError(
-            f"Package {package.name} is not made yet, so it has no manifest: `dts explain {package.name}` says what it waits for."
+            f"Package {package.name} is not made yet, so it has no manifest: `dts explain {package.name}` says what it"
+            " waits for."
         )
     members = _members(session, raw_data_package_id)
     if len(members) != package.file_count:
@@ -51,7 +52,7 @@ def load_manifest(session: Session, raw_data_package_id: int) -> PackageManifest
 
 
 def _members(session: Session, raw_data_package_id: int) -> tuple[Member, ...]:
-    """Those files of the package whose place in the tar is known. By offset: the database's idea of alphabet is not the tar's."""
+    """Its files whose place in the tar is known, by offset: the database's idea of the alphabet is not the tar's."""
     rows = session.execute(
         select(RawDataFile.path, RawDataFile.size_bytes, RawDataFile.offset_bytes, RawDataFile.checksum, RawDataFile.id)
         .where(

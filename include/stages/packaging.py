@@ -2,9 +2,9 @@
 
 **What it does.** `plan` gathers filed files that are in no package yet, by observation and module. A package is cut
 when it reaches `package_max_bytes` or `package_max_files` (files in order of their paths; one that is larger has a
-package to itself). What is left over becomes the last package once the observation is finished, or once its oldest file has waited
-`package_max_age_seconds`. Sizes are those of the files; the tar's headers come on top. Files that still wait for their
-age have no Operation yet, so no plan can know when they fall due: the clock (`clock_seconds`) finds them.
+package to itself). What is left over becomes the last package once the observation is finished, or once its oldest file
+has waited `package_max_age_seconds`. Sizes are those of the files; the tar's headers come on top. Files that still wait
+for their age have no Operation yet, so no plan can know when they fall due: the clock (`clock_seconds`) finds them.
 `run` reads the files once and writes the tar straight into the first buffer of the site that has room, while all
 checksums and the member index are made. Nothing is recorded, and nothing is left in the buffer, unless all went well.
 
@@ -12,7 +12,8 @@ checksums and the member index are made. Nothing is recorded, and nothing is lef
 
 **When it fails.** A file is missing, or is not as it was filed: the explanation names it, and the package is `failed`.
 Let the instrument put the file back as it was filed, then `dts retry` the operation or clear its task: the package is
-made and is `waiting` again. A full buffer is no failure: the operation waits, and looks again every `waiting_seconds`.
+made and is `waiting` again. New content that is meant is filed under another path: what was filed once never changes.
+A full buffer is no failure: the operation waits, and looks again every `waiting_seconds`.
 
 **How to stop it.** Pause this DAG. Files wait at the source; nothing is deleted there before it is archived.
 """
@@ -160,7 +161,7 @@ def _blaming_files(work: Work, package: _Package) -> Iterator[None]:
     except (PermanentError, IntegrityError) as error:
         told = type(error)(
             f"Package {package.name} cannot be made at {work.location.full_name}: {sentence(error)}"
-            " Let the instrument put back what it filed."
+            " Let the instrument put back what it filed; other content may be filed under another path."
         )
         raise FailedWith(told, record=lambda session: _record_failure(session, package)) from error
 
