@@ -124,7 +124,7 @@ def _pull_item(item: Item, under_way: _Pull) -> bool:
         try:
             if not _fetch(missing, part=part, under_way=under_way):
                 return False
-        except _DamagedBlock as damaged:
+        except _Damaged as damaged:
             logger.warning("%s", damaged)
             under_way.damaged[item.path] = (item, str(damaged))
             return True
@@ -132,21 +132,35 @@ def _pull_item(item: Item, under_way: _Pull) -> bool:
     return True
 
 
-class _DamagedBlock(Exception):  # noqa: N818 - it ends one item; the error is raised when the others are done
-    """A block that came wrong twice."""
+class _Damaged(Exception):  # noqa: N818 - it ends one item; the error is raised when the others are done
+    """A sentence about what is wrong with the file at the origin."""
 
 
 def _fetch(missing: Sequence[Block], *, part: PartFile, under_way: _Pull) -> bool:
     """Get the missing blocks into the part file. Return False if time was up before the last of them."""
     buffer = memoryview(bytearray(max((block.length for block in missing), default=0)))
     left = len(missing)
-    for run in runs(missing):
-        for arrived in _arriving(run, item=part.item, origin=under_way.origin, buffer=buffer):
-            _add(arrived, part=part, under_way=under_way, buffer=buffer)
-            left -= 1
-            if left and under_way.is_time_up():
-                return False
+    try:
+        for run in runs(missing):
+            for arrived in _arriving(run, item=part.item, origin=under_way.origin, buffer=buffer):
+                _add(arrived, part=part, under_way=under_way, buffer=buffer)
+                left -= 1
+                if left and under_way.is_time_up():
+                    return False
+    except TransientError:
+        _raise_if_short(part.item, under_way.origin)
+        raise
     return True
+
+
+def _raise_if_short(item: Item, origin: Origin) -> None:
+    """A file that is too short there makes reading fail, but trying again does not help."""
+    found = origin.storage.stat(item.path)
+    if found is not None and found.size_bytes < item.content.size_bytes:
+        raise _Damaged(
+            f"{item.content.name} has {found.size_bytes} bytes at {origin.name} instead of {item.content.size_bytes}:"
+            f" the copy of {item.path} there is damaged."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +182,7 @@ def _add(arrived: _Arrived, *, part: PartFile, under_way: _Pull, buffer: memoryv
             arrived = again
     under_way.bytes_sent += block.length
     if arrived.checksum != block.checksum:
-        raise _DamagedBlock(
+        raise _Damaged(
             f"{part.item.content.name}: block {block.number} (bytes {block.offset} to {block.end}) came from"
             f" {under_way.origin.name} with checksum {arrived.checksum} instead of {block.checksum}, twice:"
             f" the copy of {part.item.path} there is damaged."
