@@ -1,0 +1,50 @@
+"""`dts`: what people type. One file per group of commands; each asks ops-db or the topology, and prints.
+
+===========  =========================================================================================================
+status       a table per stage and site, and the filings that were refused
+explain      where an observation, a package or an operation is, why, and what comes next
+retry        try failed operations again
+stage        bring packages to a PROCESSING location until a date
+topology     validate, apply, show the topology; queues of a worker; pools for Airflow
+db           bring ops-db to a version of its schema
+sandbox      start, stop, show the sandbox
+===========  =========================================================================================================
+
+Exit codes: 0; 1 with one sentence on stderr; 2 for a command that was typed wrongly. Without DTS_OPS_DB_URL and
+DTS_TOPOLOGY the sandbox that runs from this folder, or from this checkout, is meant.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from include.cli import db, explain, retry, sandbox, stage, status, topology
+from include.cli.trouble import one_line_errors
+
+app = typer.Typer(
+    name="dts",
+    help="The CCAT data transfer system: where data is, why, and what comes next.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(status.status)
+app.command()(explain.explain)
+app.command()(retry.retry)
+app.command()(stage.stage)
+app.add_typer(topology.app, name="topology")
+app.add_typer(db.app, name="db")
+app.add_typer(sandbox.app, name="sandbox")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. `arguments` default to the process's own."""
+    with one_line_errors() as trouble:
+        try:
+            app(args=list(arguments) if arguments is not None else None, prog_name="dts")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 1 if trouble else 0

@@ -1,0 +1,78 @@
+"""Printing: tables with colours on a terminal, plain aligned columns without a wrap in a pipe."""
+
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def out() -> Console:
+    """Return the console of stdout. NO_COLOR and a pipe are respected by rich itself."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def say(text: str = "", *, style: str | None = None) -> None:
+    """Print a line; what stands in square brackets is text, not style."""
+    out().print(escape(text), style=style)
+
+
+def heading(text: str) -> None:
+    """Print a heading, after an empty line."""
+    say()
+    say(text, style="bold")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
+    """Print a table; columns named in `numbers` are set to the right. None is an empty cell."""
+    terminal = out().is_terminal
+    drawn = Table(
+        box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, padding=(0, 1) if terminal else (0, 2, 0, 0)
+    )
+    for column in columns:
+        drawn.add_column(
+            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=not terminal
+        )
+    for row in rows:
+        drawn.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    if terminal:
+        Console(file=sys.stdout, highlight=False).print(drawn)
+        return
+    wide = Console(file=io.StringIO(), width=100_000, color_system=None, highlight=False)
+    wide.print(drawn)
+    assert isinstance(wide.file, io.StringIO)
+    for line in wide.file.getvalue().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def size(count: int | None) -> str:
+    """Return bytes for people, in powers of 1000: `1.5 GB`."""
+    if count is None:
+        return ""
+    number = float(count)
+    for unit in UNITS:
+        if number < 1000 or unit == UNITS[-1]:
+            return f"{count} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError("the last unit takes everything")
+
+
+def moment(when: datetime | None) -> str:
+    """Return a time in UTC, to the second."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if when else ""
+
+
+def age(seconds: float | None) -> str:
+    """Return a length of time in its largest fitting unit: `3 min`."""
+    if seconds is None:
+        return ""
+    for length, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,39 @@
+"""`dts sandbox`: a whole observatory on this machine, in the background. Its modules are heavy: imported when used."""
+
+import typer
+
+from include.cli import paper
+
+app = typer.Typer(help="A whole observatory on this machine.", no_args_is_help=True)
+
+
+@app.command()
+def start() -> None:
+    """Start it, print the logins, and leave it running."""
+    from include.sandbox import background
+
+    for line in background.description(background.start_in_background(on_progress=paper.say)):
+        paper.say(line)
+
+
+@app.command()
+def stop() -> None:
+    """Stop it."""
+    from include.sandbox import background
+
+    background.stop()
+
+
+@app.command()
+def status() -> None:
+    """Show the logins, and whether each process lives."""
+    from include.sandbox import background
+
+    found = background.status()
+    for line in background.description(found.state):
+        paper.say(line)
+    paper.table(
+        ("process", "pid", "is"),
+        [(process.name, process.pid, "up" if process.alive else "DEAD") for process in found.processes],
+        numbers=("pid",),
+    )

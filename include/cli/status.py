@@ -1,0 +1,96 @@
+"""`dts status`: how every stage does at every site."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from include.cli import paper
+from include.cli.place import ops_db
+from include.errors import TopologyError
+from include.lanes import all_lanes
+from include.ops_db.tables import TopologyVersion
+from include.topology import OperationKind, Topology
+
+# Live operations only. The sentence is that of the oldest problem: one that failed, else that fails, else the oldest.
+LIVE = text(
+    """
+    select o.kind, l.site,
+      count(*) filter (where o.status = 'pending') as pending,
+      count(*) filter (where o.status = 'scheduled') as scheduled,
+      count(*) filter (where o.status = 'in_progress') as in_progress,
+      count(*) filter (where o.status = 'failed') as failed,
+      extract(epoch from now() - min(o.created_at)) as oldest_seconds,
+      (array_agg('operation ' || o.id || ': ' || o.explanation
+        order by o.status = 'failed' desc, o.failure_count > 0 desc, o.created_at, o.id))[1] as why
+    from operation o join data_location l on l.id = o.data_location_id
+    where o.status in ('pending', 'scheduled', 'in_progress', 'failed')
+    group by o.kind, l.site
+    """
+)
+
+REFUSED = text(
+    """
+    select received_at, received_from, executed_obs_unit_id, verdict from filing
+    where state = 'refused' and received_at > now() - interval '24 hours'
+    order by received_at desc limit 10
+    """
+)
+
+NEWEST_TOPOLOGY = text(f"select document from {TopologyVersion.__tablename__} order by id desc limit 1")  # noqa: S608 - a constant
+
+
+@dataclass(frozen=True)
+class Row:
+    """Live operations of one kind at one site."""
+
+    pending: int = 0
+    scheduled: int = 0
+    in_progress: int = 0
+    failed: int = 0
+    oldest_seconds: float | None = None
+    why: str = ""
+
+
+def status() -> None:
+    """Show how every stage does at every site, and which filings were refused in the last day."""
+    with ops_db().connect() as connection:
+        rows = _rows(connection)
+        refused = connection.execute(REFUSED).all()
+    paper.table(
+        ("stage", "site", "pending", "scheduled", "in progress", "failed", "oldest", "why"),
+        [
+            (
+                kind,
+                site,
+                row.pending,
+                row.scheduled,
+                row.in_progress,
+                row.failed,
+                paper.age(row.oldest_seconds),
+                row.why,
+            )
+            for (kind, site), row in rows.items()
+        ],
+        numbers=("pending", "scheduled", "in progress", "failed", "oldest"),
+    )
+    if refused:
+        paper.heading("Filings refused in the last 24 hours")
+        paper.table(
+            ("received (UTC)", "from", "verdict"),
+            [(paper.moment(r.received_at), r.received_from, r.verdict) for r in refused],
+        )
+
+
+def _rows(connection: Connection) -> dict[tuple[OperationKind, str], Row]:
+    """Return a row for every stage and site of the applied topology, in pipeline order; others at the end."""
+    document = connection.execute(NEWEST_TOPOLOGY).scalar()
+    if document is None:
+        raise TopologyError("No topology was applied to ops-db yet: run `dts topology apply`.")
+    found: dict[tuple[OperationKind, str], Row] = defaultdict(Row)
+    for lane in all_lanes(Topology.model_validate(document)):
+        found[lane.kind, lane.location.site] = Row()
+    for live in connection.execute(LIVE).mappings():
+        values = {key: live[key] for key in live if key not in {"kind", "site"}}
+        found[OperationKind(live["kind"]), live["site"]] = Row(**values)
+    return dict(found)
