@@ -71,6 +71,7 @@ def start_in_background(*, on_progress: Progress) -> State:
         SandboxError: it did not start, or one is running already.
     """
     layout = Layout.of()
+    Lock(layout.lock).require_free()  # before its log is overwritten
     layout.private.mkdir(mode=0o700, exist_ok=True)
     with layout.supervisor_log.open("wb") as log:
         supervisor = subprocess.Popen(

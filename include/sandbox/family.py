@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import psutil
 
 
-def family(session: int) -> set[psutil.Process]:
-    """Return the living processes of a session (its id is the pid of the daemon that began it) and their descendants.
+def family(*sessions: int) -> set[psutil.Process]:
+    """Return the living processes of sessions (the id is the pid of the daemon that began it) and their descendants.
 
     The session finds what was orphaned, the descendants find what began a session of its own.
     """
-    members = {process for process in psutil.process_iter() if _session(process.pid) == session}
+    members = {process for process in psutil.process_iter() if _session(process.pid) in sessions}
     for process in tuple(members):
         try:
             members.update(process.children(recursive=True))
@@ -21,16 +21,16 @@ def family(session: int) -> set[psutil.Process]:
     return members
 
 
-def end(session: int, members: Iterable[psutil.Process] = (), *, grace_seconds: float = 5) -> None:
-    """End a family: SIGTERM, and SIGKILL after `grace_seconds` (0: at once), until nobody is left.
+def end(*sessions: int, members: Iterable[psutil.Process] = (), grace_seconds: float) -> None:
+    """End families: SIGTERM, and SIGKILL after `grace_seconds` (0: at once), until nobody is left.
 
     `members` are those that were seen earlier: an orphan in a session of its own can only be known from then.
     """
-    known = {*members, *family(session)}
+    known = {*members, *family(*sessions)}
     if grace_seconds:
         _signal(known, polite=True)
         _await_end(known, seconds=grace_seconds)
-    while living := [process for process in known | family(session) if is_alive(process)]:
+    while living := [process for process in known | family(*sessions) if is_alive(process)]:
         _signal(living, polite=False)
         _await_end(living, seconds=1)
 

@@ -66,7 +66,7 @@ def forget(session: int) -> None:
 
 
 def stand_guard(lines: Iterable[bytes]) -> None:
-    """Collect sessions until the pipe ends, then end those that were not forgotten, the last first."""
+    """Collect sessions until the pipe ends, then end those that were not forgotten."""
     sessions: dict[int, float] = {}
     for line in lines:
         word, session, created_at = line.decode().split()
@@ -74,9 +74,15 @@ def stand_guard(lines: Iterable[bytes]) -> None:
             sessions[int(session)] = float(created_at)
         else:
             sessions.pop(int(session), None)
-    for pid, began_at in reversed(sessions.items()):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).create_time() == began_at:
-            end(pid, grace_seconds=3)
+    end(*(session for session, began_at in sessions.items() if _is_still(session, began_at)), grace_seconds=2)
+
+
+def _is_still(session: int, began_at: float) -> bool:
+    """Tell whether the id is not somebody else's by now; a dead leader's stays taken while its session has members."""
+    try:
+        return psutil.Process(session).create_time() == began_at
+    except psutil.NoSuchProcess:
+        return True
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import IO
 
 from include.errors import SandboxError
 
+_HELD = "A sandbox is already running from this clone: `dts sandbox status` shows it, `dts sandbox stop` ends it."
+
 
 class Lock:
     """An exclusive lock on a file."""
@@ -27,10 +29,7 @@ class Lock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
-            raise SandboxError(
-                "A sandbox is already running from this clone:"
-                " `dts sandbox status` shows it, `dts sandbox stop` ends it."
-            ) from error
+            raise SandboxError(_HELD) from error
         file.truncate(0)
         file.write(str(os.getpid()).encode())
         file.flush()
@@ -45,6 +44,11 @@ class Lock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def require_free(self) -> None:
+        """Raise the error of `acquire` where another process has it."""
+        if self.is_held():
+            raise SandboxError(_HELD)
 
     def is_held(self) -> bool:
         """Tell whether any process has it."""

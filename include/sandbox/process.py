@@ -131,13 +131,13 @@ class Daemon:
         if self.is_alive():
             self._popen.send_signal(self.command.stop_signal)
             self._await_end(grace_seconds)
-        end(self.pid, members, grace_seconds=min(grace_seconds, 2))
+        end(self.pid, members=members, grace_seconds=min(grace_seconds, 2))
         self._has_ended()
 
     def kill(self) -> None:
         """End it and all it started at once, as a power cut would."""
         members = family(self.pid)
-        end(self.pid, members, grace_seconds=0)
+        end(self.pid, members=members, grace_seconds=0)
         self._has_ended()
 
     def last_lines(self, count: int = 20) -> str:

@@ -1,7 +1,7 @@
 """The template: a PostgreSQL data folder in which Airflow's tables are made already.
 
-`airflow db migrate` takes 12 s; copying the folder takes one. The template is made anew when the lock file, the packages
-or the interpreter change.
+`airflow db migrate` takes 12 s; copying the folder takes one. The template is made anew when the lock file, the
+packages or the interpreter change.
 """
 
 import secrets

@@ -55,7 +55,8 @@ def test_the_guard_ends_what_a_killed_starter_left(tmp_path: Path) -> None:
 import sys, signal
 from pathlib import Path
 from include.sandbox.process import Command, Daemon
-command = Command(name="family", arguments=(sys.executable, "-c", {FAMILY!r}, {str(pids)!r}), log=Path({str(tmp_path)!r}) / "log")
+log = Path({str(tmp_path)!r}) / "log"
+command = Command(name="family", arguments=(sys.executable, "-c", {FAMILY!r}, {str(pids)!r}), log=log)
 print(Daemon.start(command, ready=Path({str(pids)!r}).exists).pid, flush=True)
 signal.pause()
 """
