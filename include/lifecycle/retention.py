@@ -68,7 +68,7 @@ PACKAGES_HERE = text(
 def candidates(
     session: Session, *, data_location_id: int, policy: Policy, now: datetime, most: int
 ) -> Sequence[Row[tuple[int, str, int, int, bool]]]:
-    """Return (id, name, copies, size_bytes, begun) of packages that may probably go, and that no operation lives for."""
+    """Return (id, name, copies, size_bytes, begun) of packages that may probably go and have no live operation."""
     return session.execute(
         CANDIDATES,
         {

@@ -1,0 +1,78 @@
+"""The dry run of deletion: the gate's own answers, without anything changing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from include.lifecycle.gate import Allowed, allow_deletion
+from include.lifecycle.retention import packages_here
+from include.ops_db.places import location_id, require_applied
+from include.topology import DataLocation, Topology
+
+PACKAGES_A_PREVIEW = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What the gate would say about a package at a location now."""
+
+    raw_data_package_id: int
+    package: str
+    location: str
+    copies: int
+    size_bytes: int
+    may_go: bool
+    reason: str
+
+
+def preview(
+    session: Session,
+    *,
+    topology: Topology,
+    location: DataLocation,
+    packages: Sequence[str] = (),
+    most: int = PACKAGES_A_PREVIEW,
+) -> list[Preview]:
+    """Ask the gate about each package that holds something at `location` (or only `packages`, by name); change nothing.
+
+    Every answer comes from the gate itself, in a transaction of its own within the session's that is rolled back.
+
+    Raises:
+        TopologyError: `topology` is not the applied one.
+    """
+    applied = require_applied(session, topology)
+    now = session.execute(select(func.now())).scalar_one()
+    found = packages_here(
+        session, data_location_id=location_id(session, location.full_name), names=list(packages), most=most
+    )
+    previews = []
+    for row in found:
+        attempt = session.begin_nested()
+        try:
+            answer = allow_deletion(
+                session,
+                raw_data_package_id=row.id,
+                location=location,
+                topology=topology,
+                topology_version_id=applied.version_id,
+                operation_id=0,
+                run_id=None,
+                requested_by="preview",
+                now=now,
+            )
+        finally:
+            attempt.rollback()  # also gives the locks back
+        previews.append(
+            Preview(
+                raw_data_package_id=row.id,
+                package=row.name,
+                location=location.full_name,
+                copies=row.copies,
+                size_bytes=row.size_bytes,
+                may_go=isinstance(answer, Allowed),
+                reason=answer.reason,
+            )
+        )
+    return previews

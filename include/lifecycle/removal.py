@@ -1,0 +1,196 @@
+"""Removing the bytes of copies that the gate has let go: look first, then delete, and say what came of each copy.
+
+Only files that ops-db knows are touched. A file that is not as recorded is not what was archived: it stays.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from include.errors import MissingFileError
+from include.integrity.checksum import Hasher
+from include.lifecycle.copies import Copy
+from include.lifecycle.package_lock import LockedPackage
+from include.ops_db.states import CopyStatus
+from include.storage.interface import Storage
+from include.topology import LocationType
+
+HAS_BEGUN = frozenset({CopyStatus.DELETION_IN_PROGRESS, CopyStatus.DELETION_FAILED})
+
+RAW_FILES = text(
+    "select id, path, size_bytes, checksum from raw_data_file where raw_data_package_id = :package order by path"
+)
+
+Confirm = Callable[[], None]
+"""Raises LeaseLostError if somebody else may be at these copies now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoomedFile:
+    """A file as ops-db knows it."""
+
+    path: str
+    size_bytes: int
+    checksum: str | None
+    known_at: datetime
+    """When its bytes were last read or written by this system; a later change of the file is looked into."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoomedCopy:
+    """A PhysicalCopy with its files: one, or all files of a staged package."""
+
+    id: int
+    begun: bool
+    """An earlier attempt may have deleted some of its files: what is not there any more went with it."""
+    files: tuple[DoomedFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What came of a copy."""
+
+    copy_id: int
+    status: CopyStatus | None
+    """Its new status; None: as it was."""
+    file_count: int = 0
+    """Files that were deleted now."""
+    size_bytes: int = 0
+    gone: tuple[str, ...] = ()
+    """Files that were gone before their time."""
+    changed: tuple[str, ...] = ()
+    """Phrases about files that are not as recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sight:
+    """What a look at a file found; neither: it is as recorded."""
+
+    missing: bool = False
+    changed: str | None = None
+
+
+def doomed_copies(
+    session: Session, *, package: LockedPackage, copies: Sequence[Copy], location_type: LocationType
+) -> list[DoomedCopy]:
+    """Return the files of copies of a package, in at most one statement."""
+    if location_type is LocationType.BUFFER:
+        return [_doomed(copy, [_tar(package, copy)]) for copy in copies]
+    rows = session.execute(RAW_FILES, {"package": package.id}).all()
+    if location_type is LocationType.PROCESSING:
+        return [
+            _doomed(
+                copy,
+                [
+                    DoomedFile(
+                        path=f"{copy.path}/{row.path}",
+                        size_bytes=row.size_bytes,
+                        checksum=row.checksum,
+                        known_at=_known_at(copy),
+                    )
+                    for row in rows
+                ],
+            )
+            for copy in copies
+        ]
+    raw_files = {row.id: row for row in rows}
+    return [
+        _doomed(
+            copy,
+            [
+                DoomedFile(
+                    path=copy.path,
+                    size_bytes=raw_files[copy.raw_data_file_id].size_bytes,
+                    checksum=raw_files[copy.raw_data_file_id].checksum,
+                    known_at=package.packaged_at or copy.created_at,
+                )
+            ],
+        )
+        for copy in copies
+    ]
+
+
+def remove(storage: Storage, copy: DoomedCopy, *, confirm: Confirm) -> Fate:
+    """Delete the files of a copy that are as recorded; harmless to repeat."""
+    gone: list[str] = []
+    changed: list[str] = []
+    deleted: list[DoomedFile] = []
+    for file in copy.files:
+        confirm()
+        sight = _look_at(storage, file, confirm=confirm)
+        if sight.changed is not None:
+            changed.append(sight.changed)
+        elif sight.missing:
+            gone.append(file.path)
+        else:
+            storage.delete(file.path)
+            deleted.append(file)
+    if changed:
+        status = CopyStatus.CORRUPT
+    elif gone and not deleted and not copy.begun:
+        status = CopyStatus.MISSING
+    else:
+        status = CopyStatus.DELETED
+    return Fate(
+        copy_id=copy.id,
+        status=status,
+        file_count=len(deleted),
+        size_bytes=sum(file.size_bytes for file in deleted),
+        gone=() if copy.begun else tuple(gone),
+        changed=tuple(changed),
+    )
+
+
+def what_is_left(storage: Storage, copy: DoomedCopy, *, whole: CopyStatus, confirm: Confirm) -> Fate:
+    """Delete nothing; say what a copy is whose deletion had begun: `whole`, gone, or (None) in between."""
+    sights = []
+    for file in copy.files:
+        confirm()
+        sights.append(_look_at(storage, file, confirm=confirm))
+    changed = tuple(sight.changed for sight in sights if sight.changed is not None)
+    if changed:
+        return Fate(copy_id=copy.id, status=CopyStatus.CORRUPT, changed=changed)
+    if not any(sight.missing for sight in sights):
+        return Fate(copy_id=copy.id, status=whole)
+    gone = all(sight.missing for sight in sights)
+    return Fate(copy_id=copy.id, status=CopyStatus.DELETED if gone else None)
+
+
+def _look_at(storage: Storage, file: DoomedFile, *, confirm: Confirm) -> _Sight:
+    found = storage.stat(file.path)
+    if found is None:
+        return _Sight(missing=True)
+    if found.size_bytes != file.size_bytes:
+        return _Sight(changed=f"{file.path!r} has {found.size_bytes} bytes instead of {file.size_bytes}")
+    if found.modified_at <= file.known_at or file.checksum is None:
+        return _Sight()
+    # Touched since: it may be the same all the same (a clock that runs ahead, a copy put back), so its bytes decide.
+    hasher = Hasher()
+    try:
+        for chunk in storage.read(file.path):
+            hasher.update(chunk)
+            confirm()
+    except MissingFileError:
+        return _Sight(missing=True)
+    if hasher.value() != file.checksum:
+        return _Sight(
+            changed=f"{file.path!r} was changed at {found.modified_at:%Y-%m-%d %H:%M:%S} UTC and has checksum"
+            f" {hasher.value()} instead of {file.checksum}"
+        )
+    return _Sight()
+
+
+def _doomed(copy: Copy, files: Sequence[DoomedFile]) -> DoomedCopy:
+    return DoomedCopy(id=copy.id, begun=copy.status in HAS_BEGUN, files=tuple(files))
+
+
+def _tar(package: LockedPackage, copy: Copy) -> DoomedFile:
+    size_bytes = copy.size_bytes if package.size_bytes is None else package.size_bytes
+    return DoomedFile(path=copy.path, size_bytes=size_bytes, checksum=package.checksum, known_at=_known_at(copy))
+
+
+def _known_at(copy: Copy) -> datetime:
+    return max(copy.created_at, copy.verified_at or copy.created_at)

@@ -1,0 +1,208 @@
+"""Deletion: copies that are safe elsewhere and no longer wanted are removed, everywhere but in the archives.
+
+**What it does.** `plan` looks for packages whose copies at this location have outstayed their time: archived, enough
+verified archive copies at enough sites, the grace period over, no staging job. `run` asks the gate, in one transaction
+that locks the package: only if it has no objection are a deletion record with the evidence and the state
+`deletion_in_progress` written, and committed before a byte goes. Then each file is looked at and deleted, and the
+copies are `deleted`. At a SOURCE the raw files of a package go, in a BUFFER its tar, at PROCESSING its staged files.
+Nothing that ops-db does not know is ever touched.
+
+**When it is safe to repeat.** Always. What an earlier attempt had begun, the next one ends, after asking the gate
+again; if the gate says no by then, what is left is given back (`present`, `staged`).
+
+**When it waits.** The gate objects to something that may pass: its sentence, with the numbers, is the explanation.
+
+**When it fails.** A file is not what was archived: it is left alone, its copy is `corrupt`, and the explanation names
+it. Find out who changed it; move it away or put back what was filed, then `dts retry`. A file that had gone before its
+time is `missing`; the explanation names it too.
+
+**How to stop it.** Pause this DAG: nothing is deleted anywhere, and disks fill.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from include.errors import IntegrityError, LeaseLostError, PermanentError, TransientError, WaitingError
+from include.lifecycle.copies import BEGUN
+from include.lifecycle.gate import Allowed, NothingToDelete, Refused, allow_deletion
+from include.lifecycle.lease_watch import LeaseWatch
+from include.lifecycle.leftovers import sweep_parts
+from include.lifecycle.package_lock import change_copies, lock_package
+from include.lifecycle.preview import preview
+from include.lifecycle.removal import DoomedCopy, Fate, doomed_copies, remove, what_is_left
+from include.lifecycle.retention import candidates
+from include.operations.patience import ask_again
+from include.operations.planning import NewOperation, want
+from include.operations.stage import Done, FailedWith, Planning, Work
+from include.ops_db.places import require_applied
+from include.ops_db.states import CopyStatus
+from include.storage.disk import DiskStorage
+from include.topology import LocationType, OperationKind
+
+__all__ = ["KIND", "plan", "preview", "run"]
+
+KIND = OperationKind.DELETION
+
+PACKAGES_A_PLAN = 2000
+NAMED_FILES = 5
+REQUESTED_BY = "policy"
+"""Nobody asked for this very deletion: it followed from the topology's policy."""
+
+
+def plan(planning: Planning) -> None:
+    """Want an operation for each package that may probably go from here, or whose deletion was left half done."""
+    found = candidates(
+        planning.session,
+        data_location_id=planning.data_location_id,
+        policy=planning.topology.policy,
+        now=planning.now,
+        most=PACKAGES_A_PLAN,
+    )
+    want(
+        planning.session,
+        kind=KIND,
+        data_location_id=planning.data_location_id,
+        operations=[
+            NewOperation(
+                subject_id=row.id,
+                explanation=f"The deletion of {row.name} at {planning.location.full_name} had begun, and goes on."
+                if row.begun
+                else f"{row.name} is safe in the archives and may go from {planning.location.full_name};"
+                " the gate decides just before it goes.",
+                # Deleting reads nothing: batches are sized by their number of operations alone.
+                size_bytes=0,
+            )
+            for row in found
+        ],
+    )
+
+
+def run(work: Work) -> Done:
+    """Ask the gate, delete, record.
+
+    Raises:
+        WaitingError: the gate refuses, with its sentence.
+        FailedWith: an IntegrityError, files are not what was archived; or whatever kept a file from being deleted.
+        LeaseLostError: somebody else has the operation now.
+    """
+    lease = LeaseWatch(work)
+    verdict = ask_again(lambda: _ask_the_gate(work, lease), seconds=lease.seconds)
+    answer = verdict.answer
+    if isinstance(answer, NothingToDelete):
+        return Done(explanation=f"{answer.reason} There was nothing to do.")
+    if isinstance(answer, Refused):
+        raise _refusal(work, answer, verdict.copies, lease)
+    return _delete(work, answer, verdict.copies, lease)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    answer: Allowed | Refused | NothingToDelete
+    copies: list[DoomedCopy]
+    """With their files: those that may go, or (refused) those whose deletion had begun."""
+
+
+def _ask_the_gate(work: Work, lease: LeaseWatch) -> _Verdict:
+    with Session(work.engine) as session, session.begin():
+        applied = require_applied(session, work.topology)
+        answer = allow_deletion(
+            session,
+            raw_data_package_id=_package_id(work),
+            location=work.location,
+            topology=work.topology,
+            topology_version_id=applied.version_id,
+            operation_id=work.lease.operation_id,
+            run_id=work.run_id,
+            requested_by=REQUESTED_BY,
+            now=session.execute(select(func.now())).scalar_one(),
+        )
+        if isinstance(answer, NothingToDelete):
+            return _Verdict(answer, [])
+        copies = doomed_copies(
+            session,
+            package=answer.package,
+            copies=answer.copies if isinstance(answer, Allowed) else answer.begun,
+            location_type=work.location.location_type,
+        )
+        lease.confirm(session)
+    return _Verdict(answer, copies)
+
+
+def _refusal(work: Work, answer: Refused, copies: Sequence[DoomedCopy], lease: LeaseWatch) -> Exception:
+    """What to raise; copies whose deletion had begun and that are whole are given back with it."""
+    waiting = WaitingError(answer.reason)
+    if not copies:
+        return waiting
+    whole = CopyStatus.STAGED if work.location.location_type is LocationType.PROCESSING else CopyStatus.PRESENT
+    storage = work.storage_of(work.location.full_name)
+    fates = [what_is_left(storage, copy, whole=whole, confirm=lease) for copy in copies]
+    return FailedWith(waiting, record=_recording(work, fates))
+
+
+def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: LeaseWatch) -> Done:
+    storage = work.storage_of(work.location.full_name)
+    fates: list[Fate] = []
+    try:
+        for copy in copies:
+            fates.append(remove(storage, copy, confirm=lease))  # noqa: PERF401 - what was done counts if the next one fails
+    except LeaseLostError:
+        raise
+    except (PermanentError, TransientError) as error:
+        # What was found out so far counts, else a file that was gone before its time would pass for deleted next time.
+        rest = CopyStatus.DELETION_FAILED if isinstance(error, PermanentError) else None
+        done = {fate.copy_id for fate in fates}
+        fates += [Fate(copy_id=copy.id, status=rest) for copy in copies if copy.id not in done]
+        raise FailedWith(error, record=_recording(work, fates)) from error
+    if work.location.location_type is LocationType.PROCESSING and isinstance(storage, DiskStorage):
+        sweep_parts(storage, (file.path.rpartition("/")[0] for copy in copies for file in copy.files))
+    record = _recording(work, fates)
+    changed = [phrase for fate in fates for phrase in fate.changed]
+    what_went = _what_went(work, answer.package.name, fates)
+    if changed:
+        raise FailedWith(
+            IntegrityError(
+                f"{len(changed)} file(s) of {answer.package.name} at {work.location.full_name} are not what was"
+                f" archived, and were left alone: {_named(changed)}. {what_went} Find out who changed them, and move"
+                " them away or put back what was filed."
+            ),
+            record=record,
+        )
+    return Done(
+        explanation=f"{what_went} {answer.reason}",
+        size_bytes=sum(fate.size_bytes for fate in fates),
+        record=record,
+    )
+
+
+def _what_went(work: Work, package: str, fates: Sequence[Fate]) -> str:
+    count, size_bytes = sum(fate.file_count for fate in fates), sum(fate.size_bytes for fate in fates)
+    sentence = f"{count} file(s) of {package} with {size_bytes} bytes were deleted at {work.location.full_name}."
+    gone = [repr(path) for fate in fates for path in fate.gone]
+    if gone:
+        sentence += f" {len(gone)} had gone before their time, by somebody else's hand: {_named(gone)}."
+    return sentence
+
+
+def _recording(work: Work, fates: Sequence[Fate]) -> Callable[[Session], None]:
+    kept = (CopyStatus.PRESENT, CopyStatus.STAGED)
+
+    def record(session: Session) -> None:
+        lock_package(session, _package_id(work))
+        for status in sorted({fate.status for fate in fates if fate.status is not None}):
+            copies = [fate.copy_id for fate in fates if fate.status is status]
+            change_copies(session, copies=copies, to=status, was=BEGUN, wanted=status in kept)
+
+    return record
+
+
+def _package_id(work: Work) -> int:
+    assert work.lease.raw_data_package_id is not None
+    return work.lease.raw_data_package_id
+
+
+def _named(phrases: Sequence[str]) -> str:
+    more = f" and {len(phrases) - NAMED_FILES} more" if len(phrases) > NAMED_FILES else ""
+    return ", ".join(phrases[:NAMED_FILES]) + more

@@ -1,0 +1,302 @@
+"""Staging: archived packages are brought to a PROCESSING location and unpacked there, for a while.
+
+**What it does.** A StagingJob asks for packages at a location until a date. `plan` wants an operation for each package
+of an active job that is not there, and closes jobs whose date has come: deletion may then remove their files. `run`
+reads the package from the nearest archive that has a verified copy (the location's own site first, then by priority),
+compares every block and every file with the manifest, and gives each file its name under
+`{instrument}/{observation}/` only once its checksum matched.
+
+**When it is safe to repeat.** Always: files are written anew under other names and replace the old ones at once. What
+a killed attempt left behind are `.part` files, which a later staging or deletion in the same folder sweeps away.
+
+**When it waits.** There is no room (the explanation has the numbers), or its files are being deleted there just now.
+
+**When it fails.** A copy in an archive that is not what it was is marked `corrupt`, and the next verified one is used
+in the same attempt; only if none is good the operation fails, and names them all.
+
+**How to stop it.** Pause this DAG: jobs wait.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from include.errors import (
+    ChecksumMismatchError,
+    DtsError,
+    IntegrityError,
+    LeaseLostError,
+    MissingFileError,
+    NoSpaceError,
+    TransientError,
+    WaitingError,
+    WrongHostError,
+)
+from include.integrity.manifest import Member, PackageManifest
+from include.integrity.verify import MemberWriter, read_package
+from include.lifecycle.leftovers import sweep_parts
+from include.lifecycle.package_lock import lock_package
+from include.lifecycle.sources import ArchiveCopy, mark_bad, nearest_first
+from include.lifecycle.staging_jobs import expire_jobs
+from include.operations.patience import ask_again
+from include.operations.planning import NewOperation, want
+from include.operations.stage import Done, Planning, Work
+from include.ops_db.manifests import load_manifest
+from include.ops_db.states import CopyStatus
+from include.storage.disk import DiskStorage
+from include.topology import OperationKind
+
+KIND = OperationKind.STAGING
+
+PACKAGES_A_PLAN = 2000
+
+WANTED = text(
+    """
+    select p.id, p.name, p.content_bytes, max(j.until) as until, min(j.requested_by) as requested_by
+    from staging_job j
+    join staging_job_package m on m.staging_job_id = j.id
+    join raw_data_package p on p.id = m.raw_data_package_id
+    where j.data_location_id = :here and j.state = 'active' and j.until > :now
+      and not exists (
+        select from physical_copy c
+        where c.raw_data_package_id = p.id and c.data_location_id = :here and c.status = 'staged')
+      and not exists (
+        select from operation o
+        where o.kind = 'staging' and o.data_location_id = :here and o.raw_data_package_id = p.id
+          and o.status not in ('completed', 'cancelled'))
+    group by p.id, p.name, p.content_bytes
+    order by min(j.id), p.id
+    limit :most
+    """
+)
+
+ORDER = text(
+    """
+    select p.name, i.name || '/' || o.id as folder, o.id as observation, (
+        select max(j.until) from staging_job j join staging_job_package m on m.staging_job_id = j.id
+        where m.raw_data_package_id = p.id and j.data_location_id = :here and j.state = 'active' and j.until > now()
+      ) as until,
+      (select c.status from physical_copy c
+       where c.raw_data_package_id = p.id and c.data_location_id = :here) as status,
+      exists (
+        select from operation d
+        where d.kind = 'deletion' and d.data_location_id = :here and d.raw_data_package_id = p.id
+          and d.status = 'in_progress') as deleting
+    from raw_data_package p
+    join executed_obs_unit o on o.id = p.executed_obs_unit_id
+    join instrument i on i.id = o.instrument_id
+    where p.id = :package
+    """
+)
+
+RECORD_STAGED = text(
+    """
+    insert into physical_copy (raw_data_package_id, data_location_id, path, size_bytes, status, checksum, verified_at)
+    values (:package, :here, :path, :size_bytes, 'staged', :checksum, clock_timestamp())
+    on conflict (raw_data_package_id, data_location_id) do update set
+      path = excluded.path, size_bytes = excluded.size_bytes, status = 'staged', checksum = excluded.checksum,
+      verified_at = excluded.verified_at, wanted = true, deleted_at = null
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be brought where."""
+
+    package: str
+    folder: str
+    until: datetime
+    manifest: PackageManifest
+    copies: list[ArchiveCopy]
+
+    @property
+    def content_bytes(self) -> int:
+        """What the files take together."""
+        return sum(member.size_bytes for member in self.manifest.members)
+
+
+def plan(planning: Planning) -> None:
+    """Close jobs that are over; want an operation for each package of an active job that is not staged here."""
+    expire_jobs(planning.session, data_location_id=planning.data_location_id, now=planning.now)
+    values = {"here": planning.data_location_id, "now": planning.now, "most": PACKAGES_A_PLAN}
+    want(
+        planning.session,
+        kind=KIND,
+        data_location_id=planning.data_location_id,
+        operations=[
+            NewOperation(
+                subject_id=row.id,
+                explanation=f"{row.requested_by} wants {row.name} at {planning.location.full_name} until"
+                f" {_clock(row.until)}; it is read from the nearest archive next.",
+                size_bytes=row.content_bytes,
+            )
+            for row in planning.session.execute(WANTED, values)
+        ],
+    )
+
+
+def run(work: Work) -> Done:
+    """Extract one package from the first archive copy that is good.
+
+    Raises:
+        WaitingError: its files are being deleted here, or no archive has a verified copy.
+        NoSpaceError: the location has not enough room.
+        IntegrityError: no archive copy is what it should be.
+        TransientError: no good copy could be read now.
+    """
+    order = ask_again(lambda: _order(work), seconds=work.topology.host(work.host).lease_seconds)
+    if isinstance(order, Done):
+        return order
+    storage = work.storage_of(work.location.full_name)
+    if not isinstance(storage, DiskStorage):
+        raise WrongHostError(
+            f"{work.host} does not reach {work.location.full_name} as a folder, so it cannot stage there."
+        )
+    _require_space(work, order, storage)
+    folders = {f"{order.folder}/{member.path}".rpartition("/")[0] for member in order.manifest.members}
+    sweep_parts(storage, folders)
+    started = time.monotonic()
+    copy, troubles = _from_first_good_copy(work, order, storage)
+    storage.flush()
+    seconds = time.monotonic() - started
+    bad = f" Not good were: {' '.join(troubles)}" if troubles else ""
+    return Done(
+        explanation=f"{len(order.manifest.members)} files of {order.package} with {order.content_bytes} bytes were read"
+        f" from {copy.full_name}, verified and put under {order.folder} in {seconds:.1f} seconds; they stay until"
+        f" {_clock(order.until)}.{bad}",
+        size_bytes=order.manifest.size_bytes,
+        record=lambda session: _record(session, work, order),
+    )
+
+
+def _order(work: Work) -> Order | Done:
+    package_id = _package_id(work)
+    with Session(work.engine) as session, session.begin():
+        # The deletion gate holds this lock too: it either sees that this operation is at work, or we see what it decided.
+        lock_package(session, package_id)
+        row = session.execute(ORDER, {"package": package_id, "here": work.lease.data_location_id}).one()
+        where = work.location.full_name
+        if row.until is None:
+            return Done(explanation=f"No active staging job wants {row.name} at {where} any more; nothing was done.")
+        if row.status == CopyStatus.STAGED:
+            return Done(explanation=f"{row.name} is staged at {where} already; nothing was done.")
+        if row.status == CopyStatus.DELETION_IN_PROGRESS and row.deleting:
+            raise WaitingError(f"{row.name} is being deleted at {where} just now; it is staged anew afterwards.")
+        copies = nearest_first(session, raw_data_package_id=package_id, site=work.location.site)
+        if not copies:
+            raise WaitingError(f"No archive has a verified copy of {row.name} now: one must be repaired first.")
+        return Order(
+            package=row.name,
+            folder=row.folder,
+            until=row.until,
+            manifest=load_manifest(session, package_id),
+            copies=copies,
+        )
+
+
+def _require_space(work: Work, order: Order, storage: DiskStorage) -> None:
+    """Count only what is not there yet, and that a file is replaced while its predecessor still takes its room."""
+    space = storage.space()
+    if space is None or space.free_bytes >= order.content_bytes:
+        return
+    missing, largest = 0, 0
+    for member in order.manifest.members:
+        found = storage.stat(f"{order.folder}/{member.path}")
+        missing += max(member.size_bytes - (found.size_bytes if found else 0), 0)
+        largest = max(largest, member.size_bytes)
+    if space.free_bytes < missing + largest:
+        raise NoSpaceError(
+            f"{work.location.full_name} has {space.free_bytes} bytes free, and the files of {order.package} need"
+            f" {missing + largest} more: delete something there, or let a staging job end."
+        )
+
+
+def _from_first_good_copy(work: Work, order: Order, storage: DiskStorage) -> tuple[ArchiveCopy, list[str]]:
+    """Return the copy that was extracted, and sentences about those that were not good."""
+    troubles: list[str] = []
+    passing = False
+    for copy in order.copies:
+        try:
+            _extract(work, order, copy, storage)
+        except ChecksumMismatchError as error:
+            _mark(work, copy, CopyStatus.CORRUPT)
+            troubles.append(f"{copy.full_name}, marked corrupt: {error}.")
+        except _CannotReadError as failure:
+            if isinstance(failure.error, MissingFileError):
+                _mark(work, copy, CopyStatus.MISSING)
+                troubles.append(f"{copy.full_name}, marked missing: {failure.error}.")
+            else:
+                passing = True
+                troubles.append(f"{copy.full_name}: {failure.error}.")
+        else:
+            return copy, troubles
+    sentence = f"No archive copy of {order.package} could be staged. {' '.join(troubles)}"
+    if passing:
+        raise TransientError(sentence)
+    raise IntegrityError(f"{sentence} Repair one from wherever a good copy is left.")
+
+
+class _CannotReadError(Exception):
+    """The archive's side of reading failed, not the disk's side of writing."""
+
+    def __init__(self, error: DtsError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _extract(work: Work, order: Order, copy: ArchiveCopy, storage: DiskStorage) -> None:
+    def sink(member: Member) -> AbstractContextManager[MemberWriter]:
+        work.check()
+        return storage.writing(f"{order.folder}/{member.path}", durable=False)
+
+    read_package(_chunks(work, copy), manifest=order.manifest, sink=sink)
+
+
+def _chunks(work: Work, copy: ArchiveCopy) -> Iterator[bytes]:
+    try:
+        for chunk in work.storage_of(copy.full_name).read(copy.path):
+            work.check()
+            yield chunk
+    except LeaseLostError:
+        raise
+    except DtsError as error:
+        raise _CannotReadError(error) from error
+
+
+def _mark(work: Work, copy: ArchiveCopy, status: CopyStatus) -> None:
+    """At once, not when the operation ends: while the next copy is read, for an hour, this one must not count."""
+
+    def write() -> None:
+        with Session(work.engine) as session, session.begin():
+            mark_bad(session, raw_data_package_id=_package_id(work), copy=copy, status=status)
+
+    ask_again(write, seconds=work.topology.host(work.host).lease_seconds)
+
+
+def _record(session: Session, work: Work, order: Order) -> None:
+    lock_package(session, _package_id(work))
+    session.execute(
+        RECORD_STAGED,
+        {
+            "package": _package_id(work),
+            "here": work.lease.data_location_id,
+            "path": order.folder,
+            "size_bytes": order.content_bytes,
+            "checksum": order.manifest.checksum,
+        },
+    )
+
+
+def _package_id(work: Work) -> int:
+    assert work.lease.raw_data_package_id is not None
+    return work.lease.raw_data_package_id
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
