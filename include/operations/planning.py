@@ -3,13 +3,27 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from include.lanes import Lane
+from include.operations.decide import SLOW_PAUSE_SECONDS
+from include.operations.planning_statements import (
+    BATCHES_IN_FLIGHT,
+    DUE,
+    NEXT_DUE,
+    NOBODY_LISTENS,
+    RETRY_OWN_FAILED,
+    RUNS_TO_ASK_ABOUT,
+    SCHEDULE,
+    SOMEBODY_LISTENS,
+    TAKE_BACK_EXPIRED,
+    TAKE_BACK_SCHEDULED,
+    TAKE_BACK_SLOW,
+)
 from include.operations.stage import Planning, Selection, Stage
 from include.ops_db.places import location_id, require_applied
 from include.ops_db.tables import Operation
@@ -67,116 +81,6 @@ def want(session: Session, *, kind: OperationKind, data_location_id: int, operat
         session.execute(insert(Operation).on_conflict_do_nothing(), rows)
 
 
-LANE = "data_location_id = :data_location_id and kind = :kind"
-
-RUNS_TO_ASK_ABOUT = text(
-    f"""
-    select distinct planned_run_id from operation
-    where {LANE} and status = 'scheduled' and planned_run_id <> :run_id and scheduled_at < now() - interval '30 seconds'
-    """
-)
-
-TAKE_BACK_SCHEDULED = text(
-    f"""
-    update operation set status = 'pending', planned_run_id = null, planned_batch = null,
-      explanation = 'The run that had it in a batch ended, or never came to it; it is proposed again.'
-    where {LANE} and status = 'scheduled'
-      and (planned_run_id = any(:ended_runs) or scheduled_at < now() - interval '1 day')
-    """
-)
-
-# A worker that dies again and again over the same operation must not go on for ever unseen: it counts as a failure.
-TAKE_BACK_EXPIRED = text(
-    f"""
-    with expired as (
-      update operation set
-        status = case when failure_count + 1 >= :attempts_max then 'failed' else 'pending' end,
-        failure_count = failure_count + 1,
-        planned_run_id = null, planned_batch = null, lease_owner = null, lease_try = null, lease_expires_at = null,
-        explanation = case when failure_count + 1 >= :attempts_max
-          then 'Its worker died or was cut off ' || (failure_count + 1) || ' times in a row: a person should look into the'
-            || ' logs of its attempts, then `dts retry` it.'
-          else 'Its worker died or was cut off: the lease ran out, and it is proposed again.' end
-      where {LANE} and status = 'in_progress' and lease_expires_at < now()
-      returning id
-    )
-    update operation_attempt a set finished_at = now(), outcome = 'lost',
-      explanation = 'Its worker died or was cut off: the lease ran out.'
-    from expired where a.operation_id = expired.id and a.outcome is null
-    """
-)
-
-TAKE_BACK_SLOW = text(
-    f"""
-    update operation set status = 'pending', planned_run_id = null, planned_batch = null,
-      explanation = 'It failed often, and its slow retry is due; it is proposed again.'
-    where {LANE} and status = 'failed' and not_before <= now()
-    """
-)
-
-RETRY_OWN_FAILED = text(
-    f"""
-    with reset as (
-      update operation set status = 'pending', not_before = null, failure_count = 0, attempt_count = attempt_count + 1,
-        explanation = 'The run that it failed in was cleared by a person; it is proposed again.'
-      where {LANE} and status = 'failed' and planned_run_id = :run_id
-      returning id, attempt_count
-    )
-    insert into operation_attempt (operation_id, number, started_at, finished_at, outcome, person, run_id, explanation)
-    select id, attempt_count, now(), now(), 'reset', :person, :run_id, 'The run was cleared.' from reset
-    """
-)
-
-BATCHES_IN_FLIGHT = text(
-    f"""
-    select count(distinct (planned_run_id, planned_batch)) from operation
-    where {LANE} and status in ('scheduled', 'in_progress')
-    """
-)
-
-PACKAGES_OF_SUBJECT = """
-(:all_packages or exists (
-  select from raw_data_package p where p.name = any(:packages) and (
-    p.id = operation.raw_data_package_id
-    or exists (select from data_transfer_package_member m where m.raw_data_package_id = p.id
-               and m.data_transfer_package_id = operation.data_transfer_package_id)
-    or exists (select from data_transfer_package_member m join data_transfer t using (data_transfer_package_id)
-               where m.raw_data_package_id = p.id and t.id = operation.data_transfer_id))))
-"""
-
-DUE = text(
-    f"""
-    select id, size_bytes from operation
-    where {LANE} and status = 'pending' and (not_before is null or not_before <= now()) and {PACKAGES_OF_SUBJECT}
-    order by priority desc, id
-    limit :most
-    for update skip locked
-    """
-)
-
-SCHEDULE = text(
-    """
-    update operation o set status = 'scheduled', planned_run_id = :run_id, planned_batch = proposed.batch,
-      scheduled_at = now(),
-      explanation = 'It is in batch ' || proposed.batch || ' of run ' || :run_id || '; a worker of queue ' || :queue
-        || ' takes it next.'
-    from unnest(cast(:ids as bigint[]), cast(:batches as int[])) as proposed(id, batch)
-    where o.id = proposed.id
-    """
-)
-
-NOBODY_LISTENS = text(
-    f"""
-    update operation set explanation = :explanation
-    where {LANE} and status = 'pending' and explanation <> :explanation
-    """
-)
-
-NEXT_DUE = text(
-    f"select min(not_before) from operation where {LANE} and status = 'pending' and {PACKAGES_OF_SUBJECT}"
-)
-
-
 @dataclass(frozen=True, kw_only=True)
 class LanePlanner:
     """Plans one lane for one DAG run."""
@@ -203,15 +107,13 @@ class LanePlanner:
         while True:
             listened_to = self.is_listened_to()
             with Session(self.engine) as session, session.begin():
-                plan, next_due = self._plan_once(session, ended=ended, listened_to=listened_to)
-            pause = (next_due - datetime.now(UTC)).total_seconds() if next_due else None
-            if plan.batches or pause is None or time.monotonic() + pause > patience_ends:
+                plan, pause = self._plan_once(session, ended=ended, listened_to=listened_to)
+            if pause is None or time.monotonic() + pause > patience_ends:
                 return plan
             time.sleep(max(pause, 0.05))
 
-    def _plan_once(
-        self, session: Session, *, ended: list[str], listened_to: bool
-    ) -> tuple[LanePlan, datetime | None]:
+    def _plan_once(self, session: Session, *, ended: list[str], listened_to: bool) -> tuple[LanePlan, float | None]:
+        """Plan, in one transaction; also the seconds until something falls due that it would be worth waiting for."""
         session.execute(text("select pg_advisory_xact_lock(hashtext('lane ' || :name))"), {"name": self.lane.name})
         require_applied(session, self.topology)
         now = session.execute(text("select now()")).scalar_one()
@@ -228,18 +130,16 @@ class LanePlanner:
         )
         session.flush()
         self._take_back(session, values=values, ended=ended)
+        nobody = (
+            f"It waits: no worker listens to queue {self.lane.name}; start the worker on"
+            f" {' or '.join(self.lane.location.hosts)}."
+        )
         if not listened_to:
-            explanation = (
-                f"It waits: no worker listens to queue {self.lane.name}; start the worker on"
-                f" {' or '.join(self.lane.location.hosts)}."
-            )
-            session.execute(NOBODY_LISTENS, values | {"explanation": explanation})
-            return LanePlan(explanation=explanation), None
-        proposal = self._propose(session, values=values)
-        due = None if proposal.batches else session.execute(NEXT_DUE, values | self._packages()).scalar()
-        if due is not None and due > now + timedelta(seconds=self.topology.policy.plan_patience_seconds):
-            due = None
-        return proposal, due
+            session.execute(NOBODY_LISTENS, values | {"nobody": nobody})
+            return LanePlan(explanation=nobody), None
+        plan, pause = self._propose(session, values=values)
+        session.execute(SOMEBODY_LISTENS, values | {"nobody": nobody, "queue": self.lane.name})
+        return plan, pause
 
     def _packages(self) -> dict[str, object]:
         return {"all_packages": not self.selection.packages, "packages": list(self.selection.packages)}
@@ -254,21 +154,26 @@ class LanePlanner:
 
     def _take_back(self, session: Session, *, values: dict[str, object], ended: list[str]) -> None:
         session.execute(TAKE_BACK_SCHEDULED, values | {"ended_runs": ended})
-        session.execute(TAKE_BACK_EXPIRED, values | {"attempts_max": self.topology.policy.attempts_max})
+        session.execute(
+            TAKE_BACK_EXPIRED,
+            values | {"attempts_max": self.topology.policy.attempts_max, "slow_seconds": SLOW_PAUSE_SECONDS},
+        )
         session.execute(TAKE_BACK_SLOW, values)
         if self.retry_failed_for is not None:
             session.execute(RETRY_OWN_FAILED, values | {"person": self.retry_failed_for})
 
-    def _propose(self, session: Session, *, values: dict[str, object]) -> LanePlan:
+    def _propose(self, session: Session, *, values: dict[str, object]) -> tuple[LanePlan, float | None]:
         policy = self.topology.policy
         in_flight = session.execute(BATCHES_IN_FLIGHT, values).scalar_one()
-        free = max(self.lane.slots * BATCHES_PER_SLOT - in_flight, 0)
-        if free == 0:
-            return LanePlan(explanation=f"{in_flight} batches are in work or waiting at {self.lane.name}: it is full for now.")
-        rows = session.execute(DUE, values | self._packages() | {"most": free * policy.batch_operations}).all()
-        batches = into_batches(rows, policy=policy)[:free]
+        free = self.lane.slots * BATCHES_PER_SLOT - in_flight
+        if free <= 0:
+            full = f"{in_flight} batches are in work or waiting at {self.lane.name}: it is full for now."
+            return LanePlan(explanation=full), None
+        rows = session.execute(DUE, values | self._packages() | {"most": free * policy.batch_operations})
+        batches = into_batches([(row.id, row.size_bytes) for row in rows], policy=policy)[:free]
         if not batches:
-            return LanePlan(explanation=f"Nothing is due at {self.lane.name}.")
+            pause = session.execute(NEXT_DUE, values | self._packages()).scalar()
+            return LanePlan(explanation=f"Nothing is due at {self.lane.name}."), None if pause is None else float(pause)
         session.execute(
             SCHEDULE,
             {
@@ -279,14 +184,14 @@ class LanePlanner:
             },
         )
         count = sum(map(len, batches))
-        return LanePlan(batches, f"{count} operation(s) in {len(batches)} batch(es) for {self.lane.name}.")
+        return LanePlan(batches, f"{count} operation(s) in {len(batches)} batch(es) for {self.lane.name}."), None
 
 
-def into_batches(rows: Sequence[Row[tuple[int, int]]], *, policy: Policy) -> list[list[int]]:
-    """Share small operations among batches, in order; an operation larger than a batch has one to itself."""
+def into_batches(operations: Sequence[tuple[int, int]], *, policy: Policy) -> list[list[int]]:
+    """Share operations (id, size in bytes) among batches, in order; one larger than a batch has one to itself."""
     batches: list[list[int]] = []
     filled = 0
-    for operation_id, size_bytes in rows:
+    for operation_id, size_bytes in operations:
         fits = batches and len(batches[-1]) < policy.batch_operations and filled + size_bytes <= policy.batch_bytes
         if fits:
             batches[-1].append(operation_id)
