@@ -1,7 +1,7 @@
 """What becomes of an operation after an attempt that did not complete: a pure decision, with a sentence why."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from include.errors import IntegrityError, PermanentError, TransientError, WaitingError
 from include.ops_db.states import AttemptOutcome, WorkStatus
@@ -10,6 +10,9 @@ from include.topology import Policy
 LONGEST_PAUSE_SECONDS = 3600.0
 SLOW_PAUSE_SECONDS = 6 * 3600.0
 """Pause between tries once the budget is spent: nothing is given up, but a person has been called."""
+
+LONGEST_SENTENCE = 1000
+"""Characters of an error's message in an explanation; the attempt keeps more of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ def after_error(error: Exception, *, failure_count: int, policy: Policy, now: da
         outcome = AttemptOutcome.INTEGRITY if isinstance(error, IntegrityError) else AttemptOutcome.PERMANENT
         return _failed(outcome, text)
     if not isinstance(error, TransientError):
-        # Not one of ours: a bug, or something nobody thought of. It may pass, so it has the budget of a transient error.
+        # Not one of ours: a bug, or what nobody thought of. It may pass, so it has the budget of a transient error.
         text = f"{type(error).__name__}: {text}"
     return _transient(text, failure_count=failure_count, policy=policy, now=now, jitter=jitter)
 
@@ -79,25 +82,31 @@ def _transient(text: str, *, failure_count: int, policy: Policy, now: datetime, 
             explanation=f"It failed {tried} times in a row, the last time with: {text}"
             f" A person should look; it is tried again slowly, next at {clock(not_before)}.",
         )
-    pause = min(policy.retry_seconds * 2**failure_count, LONGEST_PAUSE_SECONDS) * (0.5 + 0.5 * jitter)
+    pause = min(policy.retry_seconds * 2 ** min(failure_count, 30), LONGEST_PAUSE_SECONDS) * (0.5 + 0.5 * jitter)
     not_before = now + timedelta(seconds=pause)
     return Decision(
         status=WorkStatus.PENDING,
         outcome=AttemptOutcome.TRANSIENT,
         not_before=not_before,
         counts_as_failure=True,
-        explanation=f"Try {tried} of {policy.attempts_max} met a passing trouble: {text} It is tried again at {clock(not_before)}.",
+        explanation=f"Try {tried} of {policy.attempts_max} met a passing trouble: {text}"
+        f" It is tried again at {clock(not_before)}.",
     )
 
 
 def sentence(error: BaseException) -> str:
-    """Return the error's message as one sentence with a full stop."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """Return the error's message as one sentence with a full stop, cut where it goes on for ever."""
+    text = " ".join(storable(str(error)).split()) or type(error).__name__
+    if len(text) > LONGEST_SENTENCE:
+        text = f"{text[:LONGEST_SENTENCE]}…"
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+def storable(text: str) -> str:
+    r"""Return `text` as PostgreSQL can keep it: a NUL, or a byte of a file name that is not UTF-8, becomes `\\x..`."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 def clock(moment: datetime) -> str:
-    """Return a time of day for a sentence, in UTC."""
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
+    """Return date and time for a sentence, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

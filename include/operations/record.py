@@ -7,40 +7,48 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from include.errors import BadInputError, LeaseLostError
-from include.operations.decide import Decision
+from include.operations.decide import Decision, storable
 from include.operations.lease import Lease
 from include.ops_db.states import AttemptOutcome, WorkStatus
 
-SETTLE_OPERATION = text(
+# One statement, so one round trip: settle the operation if the lease is still ours, and close its attempt.
+SETTLE = text(
     """
-    update operation set
-      status = :status,
-      explanation = :explanation,
-      not_before = :not_before,
-      failure_count = :failure_count,
-      finished_at = case when :status in ('completed', 'cancelled') then now() end,
-      lease_owner = null, lease_try = null, lease_expires_at = null,
-      planned_run_id = case when :status = 'pending' then null else planned_run_id end
-    where id = :operation_id and lease_token = :lease_token and status = 'in_progress'
+    with settled as (
+      update operation set
+        status = cast(:status as text),
+        explanation = :explanation,
+        not_before = :not_before,
+        failure_count = :failure_count,
+        finished_at = case when cast(:status as text) in ('completed', 'cancelled') then clock_timestamp() end,
+        lease_owner = null, lease_try = null, lease_expires_at = null,
+        planned_run_id = case when cast(:status as text) = 'pending' then null else planned_run_id end,
+        planned_batch = case when cast(:status as text) = 'pending' then null else planned_batch end
+      where id = :operation_id and lease_token = :lease_token and status = 'in_progress'
+      returning id
+    ), closed as (
+      update operation_attempt a set
+        finished_at = clock_timestamp(), outcome = :outcome, size_bytes = :size_bytes, explanation = :explanation,
+        error_class = :error_class, error_text = :error_text
+      from settled
+      where a.operation_id = settled.id and a.number = :number and a.outcome is null
+    )
+    select count(*) from settled
     """
 )
 
-CLOSE_ATTEMPT = text(
-    """
-    update operation_attempt set
-      finished_at = clock_timestamp(), outcome = :outcome, size_bytes = :size_bytes, explanation = :explanation,
-      error_class = :error_class, error_text = :error_text
-    where operation_id = :operation_id and number = :number and outcome is null
-    """
-)
-
+# In the order of ids, so that two resets, or a reset and a plan, do not meet head on.
 RESET = text(
     """
     with reset as (
       update operation set
-        status = 'pending', not_before = null, failure_count = 0, attempt_count = attempt_count + 1, planned_run_id = null,
+        status = 'pending', not_before = null, failure_count = 0, attempt_count = attempt_count + 1,
+        planned_run_id = null, planned_batch = null,
         explanation = 'Reset by ' || :person || '; the next plan of its lane proposes it again.'
-      where id = any(:operation_ids) and (status = 'failed' or (status = 'pending' and not_before > now()))
+      where id in (
+        select id from operation
+        where id = any(:operation_ids) and (status = 'failed' or (status = 'pending' and not_before > now()))
+        order by id for update)
       returning id, attempt_count
     ), noted as (
       insert into operation_attempt (operation_id, number, started_at, finished_at, outcome, person, explanation)
@@ -75,13 +83,17 @@ def complete(
         )
 
 
-def hand_back(engine: Engine, *, lease: Lease, explanation: str, size_bytes: int) -> None:
-    """Give an unfinished operation back, to go on in a later task.
+def hand_back(
+    engine: Engine, *, lease: Lease, explanation: str, size_bytes: int, record: Callable[[Session], None] | None = None
+) -> None:
+    """Write what was done so far and give the unfinished operation back, to go on in a later task.
 
     Raises:
         LeaseLostError: somebody else has the operation; nothing was written.
     """
     with Session(engine) as session, session.begin():
+        if record is not None:
+            record(session)
         _settle(
             session,
             lease=lease,
@@ -137,30 +149,23 @@ def _settle(
 ) -> None:
     session.flush()
     settled = session.execute(
-        SETTLE_OPERATION,
+        SETTLE,
         {
             "status": status,
-            "explanation": explanation,
+            "explanation": storable(explanation),
             "not_before": not_before,
             "failure_count": failure_count,
             "operation_id": lease.operation_id,
             "lease_token": lease.token,
-        },
-    )
-    if settled.rowcount != 1:  # type: ignore[attr-defined]
-        raise LeaseLostError(f"Operation {lease.operation_id} was taken over by another worker; nothing was recorded.")
-    session.execute(
-        CLOSE_ATTEMPT,
-        {
-            "operation_id": lease.operation_id,
             "number": lease.attempt_number,
             "outcome": outcome,
             "size_bytes": size_bytes,
-            "explanation": explanation,
             "error_class": type(error).__name__ if error else None,
-            "error_text": str(error)[:4000] if error else None,
+            "error_text": storable(str(error))[:4000] if error else None,
         },
-    )
+    ).scalar_one()
+    if settled != 1:
+        raise LeaseLostError(f"Operation {lease.operation_id} was taken over by another worker; nothing was recorded.")
 
 
 def reset(engine: Engine, *, operation_ids: list[int], person: str, reason: str) -> list[int]:
