@@ -1,9 +1,9 @@
-"""Working through a batch: lease each operation just before its work, do it, record it; one failure does not stop the rest."""
+"""Working through a batch: lease each operation just before its work, do it, record it; no failure stops the rest."""
 
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from include.errors import LeaseLostError, PermanentError, WrongHostError
 from include.operations import record
-from include.operations.decide import after_error
+from include.operations.decide import Decision, after_error, sentence
 from include.operations.identity import Worker
 from include.operations.lease import Lease, LeaseKeeper, take_lease
+from include.operations.patience import ask_again
 from include.operations.stage import Done, FailedWith, Stage, Work
 from include.ops_db.places import require_applied
 from include.storage.interface import Storage
@@ -43,6 +44,10 @@ class BatchReport:
 class BatchFailedError(PermanentError):
     """Operations of this batch need a person; the message has their sentences."""
 
+    def __init__(self, message: str, *, report: BatchReport) -> None:
+        super().__init__(message)
+        self.report = report
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRunner:
@@ -71,33 +76,35 @@ class BatchRunner:
             self._run_one(operation_id, report)
         logger.info("Batch done: %s.", report.summary())
         if report.failed:
-            raise BatchFailedError(f"{report.summary()}. " + " | ".join(report.failed[:20]))
+            raise BatchFailedError(f"{report.summary()}. " + " | ".join(report.failed[:20]), report=report)
         return report
 
     def _check_place(self) -> None:
         if self.worker.host not in self.location.hosts:
             raise WrongHostError(
-                f"This is {self.worker.host}, which does not work for {self.location.full_name} ({', '.join(self.location.hosts)}"
-                f" do): its worker listens to a queue that is not its own. See `dts topology queues --host {self.worker.host}`."
+                f"This is {self.worker.host}, which does not work for {self.location.full_name}"
+                f" ({', '.join(self.location.hosts)} do): its worker listens to a queue that is not its own."
+                f" See `dts topology queues --host {self.worker.host}`."
             )
-        with Session(self.engine) as session:
+        ask_again(self._check_topology, seconds=self._lease_seconds)
+
+    def _check_topology(self) -> None:
+        with Session(self.engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
             require_applied(session, self.topology)
 
+    @property
+    def _lease_seconds(self) -> int:
+        """How long a lease lives on this host; nobody waits longer than that for ops-db."""
+        return self.topology.host(self.worker.host).lease_seconds
+
     def _run_one(self, operation_id: int, report: BatchReport) -> None:
-        lease_seconds = self.topology.host(self.worker.host).lease_seconds
-        lease = take_lease(
-            self.engine,
-            operation_id=operation_id,
-            worker=self.worker,
-            lease_seconds=lease_seconds,
-            manual=self.manual,
-        )
+        lease = ask_again(lambda: self._take(operation_id), seconds=self._lease_seconds)
         if lease is None:
             report.passed_over += 1
             return
         logger.info("Operation %s: attempt %s begins.", operation_id, lease.attempt_number)
         try:
-            with LeaseKeeper(self.engine, lease, lease_seconds=lease_seconds) as keeper:
+            with LeaseKeeper(self.engine, lease, lease_seconds=self._lease_seconds) as keeper:
                 done = self.stage.run(self._work(lease, keeper))
                 self._record_done(lease, done, report)
         except LeaseLostError as error:
@@ -105,8 +112,17 @@ class BatchRunner:
             report.passed_over += 1
         except FailedWith as failure:
             self._record_failure(lease, failure.error, report, stage_record=failure.record)
-        except Exception as error:  # every error has a place in the record; decide() knows what to do with strangers
+        except Exception as error:  # noqa: BLE001 - every error has a place in the record; decide.py knows strangers too
             self._record_failure(lease, error, report)
+
+    def _take(self, operation_id: int) -> Lease | None:
+        return take_lease(
+            self.engine,
+            operation_id=operation_id,
+            worker=self.worker,
+            lease_seconds=self._lease_seconds,
+            manual=self.manual,
+        )
 
     def _work(self, lease: Lease, keeper: LeaseKeeper) -> Work:
         return Work(
@@ -121,15 +137,16 @@ class BatchRunner:
         )
 
     def _record_done(self, lease: Lease, done: Done, report: BatchReport) -> None:
+        ask_again(lambda: self._write_done(lease, done), seconds=self._lease_seconds)
         if done.unfinished:
-            record.hand_back(self.engine, lease=lease, explanation=done.explanation, size_bytes=done.size_bytes)
             report.later += 1
         else:
-            record.complete(
-                self.engine, lease=lease, explanation=done.explanation, size_bytes=done.size_bytes, record=done.record
-            )
             report.completed += 1
         logger.info("Operation %s: %s", lease.operation_id, done.explanation)
+
+    def _write_done(self, lease: Lease, done: Done) -> None:
+        write = record.hand_back if done.unfinished else record.complete
+        write(self.engine, lease=lease, explanation=done.explanation, size_bytes=done.size_bytes, record=done.record)
 
     def _record_failure(
         self,
@@ -148,7 +165,7 @@ class BatchRunner:
         )
         logger.warning("Operation %s: %s", lease.operation_id, decision.explanation, exc_info=error)
         try:
-            record.fail(self.engine, lease=lease, decision=decision, error=error, record=stage_record)
+            self._write_failure(lease, error, decision, stage_record)
         except LeaseLostError as lost:
             logger.warning("%s", lost)
             report.passed_over += 1
@@ -157,3 +174,21 @@ class BatchRunner:
             report.failed.append(f"Operation {lease.operation_id}: {decision.explanation}")
         else:
             report.later += 1
+
+    def _write_failure(
+        self, lease: Lease, error: Exception, decision: Decision, stage_record: Callable[[Session], None] | None
+    ) -> None:
+        def write() -> None:
+            record.fail(self.engine, lease=lease, decision=decision, error=error, record=stage_record)
+
+        try:
+            ask_again(write, seconds=self._lease_seconds)
+        except LeaseLostError:
+            raise
+        except Exception as broken:
+            if stage_record is None:
+                raise
+            # The failure itself must stand in the record, or the operation is seen as lost and the batch ends here.
+            logger.exception("What operation %s wanted to record of its failure was refused.", lease.operation_id)
+            told = f"{decision.explanation} (What it wanted to record of that was refused: {sentence(broken)})"
+            self._write_failure(lease, error, replace(decision, explanation=told), None)

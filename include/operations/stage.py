@@ -1,4 +1,4 @@
-"""What a pipeline stage is: `plan` says what should be done, `run` does one operation. All stages have this one shape."""
+"""What a pipeline stage is: `plan` says what should be done, `run` does one operation. All stages have this shape."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
