@@ -27,7 +27,7 @@ def apply_topology(session: Session, topology: Topology, *, applied_by: str) -> 
     """Make `topology` the applied one; applying the same again changes nothing.
 
     Raises:
-        TopologyError: a location that still holds copies would be dropped, or would change its type or storage.
+        TopologyError: a location that still holds copies would be dropped, or would change its type or kind of storage.
     """
     session.execute(text("select pg_advisory_xact_lock(hashtext('dts topology apply'))"))
     now_applied = applied_topology(session)
@@ -36,9 +36,7 @@ def apply_topology(session: Session, topology: Topology, *, applied_by: str) -> 
     _refuse_to_lose_copies(session, topology)
     _write_places(session, topology)
     _write_instruments(session, topology)
-    version = TopologyVersion(
-        sha256=topology.sha256, document=topology.model_dump(mode="json"), applied_by=applied_by
-    )
+    version = TopologyVersion(sha256=topology.sha256, document=topology.model_dump(mode="json"), applied_by=applied_by)
     session.add(version)
     session.flush()
     return Applied(version.id, changed=True)
@@ -56,25 +54,27 @@ def _refuse_to_lose_copies(session: Session, topology: Topology) -> None:
         location = kept.get(full_name)
         if location is None:
             raise TopologyError(
-                f"The location {full_name} still holds {count} copies and cannot leave the topology. Put it back into the"
-                " file, let its copies be deleted or moved, and then drop it."
+                f"The location {full_name} still holds {count} copies and cannot leave the topology. Put it back into"
+                " the file, let its copies be deleted or moved, and then drop it."
             )
         if (location.location_type, location.storage.type) != (location_type, storage_type):
             raise TopologyError(
-                f"The location {full_name} still holds {count} copies as a {location_type} on {storage_type}, and cannot become a"
-                f" {location.location_type} on {location.storage.type}. Give the new one another name."
+                f"The location {full_name} still holds {count} copies as a {location_type} on {storage_type}, and"
+                f" cannot become a {location.location_type} on {location.storage.type}. Give the new one another name."
             )
 
 
 def _write_places(session: Session, topology: Topology) -> None:
     for site in topology.sites:
-        values = {"name": site.name, "location": site.location}
+        site_values = {"name": site.name, "location": site.location}
         session.execute(
-            insert(Site).values(short_name=site.short_name, **values).on_conflict_do_update(index_elements=["short_name"], set_=values)
+            insert(Site)
+            .values(short_name=site.short_name, **site_values)
+            .on_conflict_do_update(index_elements=["short_name"], set_=site_values)
         )
     session.execute(update(DataLocation).values(active=False))
     for location in topology.data_locations:
-        values = {
+        values: dict[str, object] = {
             "site": location.site,
             "location_type": location.location_type.value,
             "storage_type": location.storage.type,

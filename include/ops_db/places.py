@@ -54,7 +54,7 @@ def require_applied(session: Session, topology: Topology) -> AppliedTopology:
         raise TopologyError("No topology was applied to ops-db yet: run `dts topology apply`.")
     if applied.sha256 != topology.sha256:
         raise TopologyError(
-            f"This process reads topology {topology.sha256[:12]}, but {applied.sha256[:12]} (version {applied.version_id}) is"
-            " the applied one: bring its file up to date, or run `dts topology apply`."
+            f"This process reads topology {topology.sha256[:12]}, but {applied.sha256[:12]} (version"
+            f" {applied.version_id}) is the applied one: bring its file up to date, or run `dts topology apply`."
         )
     return applied

@@ -138,7 +138,10 @@ class Filing(Base):
     """What an account sent about files of an observation, and the verdict on it."""
 
     __tablename__ = "filing"
-    __table_args__ = (Index("ix_filing_state_received_at", "state", "received_at"), Index("ix_filing_obs", "executed_obs_unit_id"))
+    __table_args__ = (
+        Index("ix_filing_state_received_at", "state", "received_at"),
+        Index("ix_filing_obs", "executed_obs_unit_id"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     dag_run_id: Mapped[str] = mapped_column(unique=True)
@@ -278,7 +281,7 @@ class DataTransfer(Base):
 
 
 class PhysicalCopy(Base):
-    """One copy of a file (at SOURCE) or of a package (elsewhere) at one location: intent (`wanted`) apart from fact (`status`)."""
+    """One copy of a file (at SOURCE) or a package (elsewhere) at one location: intent (`wanted`) apart from fact."""
 
     __tablename__ = "physical_copy"
     __table_args__ = (
@@ -357,8 +360,8 @@ class Operation(Base):
             "data_transfer_id",
             "physical_copy_id",
             unique=True,
-            # NULLS NOT DISTINCT: a plain unique index lets duplicates in. A failed operation keeps its row in it, so that
-            # nothing plans it anew for ever.
+            # NULLS NOT DISTINCT: a plain unique index lets duplicates in. A failed operation keeps its row in it, so
+            # that nothing plans it anew for ever.
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("status not in ('completed', 'cancelled')"),
         ),

@@ -17,7 +17,9 @@ def run() -> None:
     assert url is not None
     engine = create_engine(url, poolclass=pool.NullPool)
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True, include_object=is_ours)
+        context.configure(
+            connection=connection, target_metadata=Base.metadata, compare_type=True, include_object=is_ours
+        )
         with context.begin_transaction():
             connection.execute(text("select pg_advisory_xact_lock(hashtext('dts migrations'))"))
             context.run_migrations()

@@ -533,7 +533,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "\ncase kind\n  when 'registration' then filing_id\n  when 'bundling' then data_transfer_package_id\n  when 'transfer' then data_transfer_id\n  when 'unpacking' then data_transfer_id\n  when 'scrubbing' then physical_copy_id\n  else raw_data_package_id\nend is not null\nand num_nonnulls(filing_id, raw_data_package_id, data_transfer_package_id, data_transfer_id, physical_copy_id) = 1\n",
+            """
+case kind
+  when 'registration' then filing_id
+  when 'bundling' then data_transfer_package_id
+  when 'transfer' then data_transfer_id
+  when 'unpacking' then data_transfer_id
+  when 'scrubbing' then physical_copy_id
+  else raw_data_package_id
+end is not null
+and num_nonnulls(filing_id, raw_data_package_id, data_transfer_package_id, data_transfer_id, physical_copy_id) = 1
+""",
             name=op.f("ck_operation_subject_fits_kind"),
         ),
         sa.ForeignKeyConstraint(["data_location_id"], ["data_location.id"], name=op.f("fk_operation_data_location_id")),

@@ -1,0 +1,200 @@
+"""DataTransfers on their way: which wait at a location, which packages have yet to arrive, and what has happened.
+
+A package counts as arrived once unpacking recorded a verified copy of it at the destination after the transfer was made.
+So a transfer that is sent back because of one bad package does not touch the others again, wherever they are by then.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Row, TextClause, text
+from sqlalchemy.orm import Session
+
+from include.errors import BadInputError, PermanentError, TransientError
+from include.ops_db.states import WorkStatus
+from include.topology import OperationKind
+
+MOST_A_PLAN = 2000
+
+_ARRIVED = """
+exists (select from physical_copy c where c.raw_data_package_id = m.raw_data_package_id
+  and c.data_location_id = t.destination_location_id
+  and c.status not in ('corrupt', 'missing') and c.verified_at >= t.created_at)
+"""
+
+
+def _waiting(condition: str) -> TextClause:
+    return text(
+        f"""
+        with waiting as (
+          select t.* from data_transfer t
+          where t.destination_location_id = :here and {condition}
+            and not exists (select from operation o where o.data_transfer_id = t.id and o.kind = :kind
+              and o.data_location_id = :here and o.status not in ('completed', 'cancelled'))
+          order by t.id limit :most
+        )
+        select t.id, origin.full_name as origin, count(p.id) as package_count, coalesce(sum(p.size_bytes), 0) as size_bytes
+        from waiting t
+        join data_location origin on origin.id = t.origin_location_id
+        left join data_transfer_package_member m
+          on m.data_transfer_package_id = t.data_transfer_package_id and not {_ARRIVED}
+        left join raw_data_package p on p.id = m.raw_data_package_id
+        group by t.id, origin.full_name order by t.id
+        """  # noqa: S608 - put together from constants of this file
+    )
+
+
+_TO_TRANSFER = _waiting("t.transfer_status = 'pending'")
+_TO_UNPACK = _waiting("t.transfer_status = 'completed' and t.unpacking_status = 'pending'")
+
+_TRANSFER = text(
+    """
+    select t.id, origin.full_name as origin, t.origin_location_id, t.destination_location_id, t.transfer_status,
+      t.unpacking_status,
+      (select count(*) from operation o where o.data_transfer_id = t.id and o.kind = 'unpacking'
+        and o.status = 'completed') as unpacked_before
+    from data_transfer t join data_location origin on origin.id = t.origin_location_id
+    where t.id = :transfer
+    """
+)
+
+_PACKAGES = text(
+    f"""
+    select p.id, p.name, p.path, p.size_bytes, p.checksum, p.block_bytes, p.block_checksums
+    from data_transfer t
+    join data_transfer_package_member m on m.data_transfer_package_id = t.data_transfer_package_id
+    join raw_data_package p on p.id = m.raw_data_package_id
+    where t.id = :transfer and not {_ARRIVED}
+    order by p.id
+    """  # noqa: S608 - the same
+)
+
+_TRANSFERRED = text(
+    """
+    update data_transfer set transfer_status = 'completed', transferred_at = now()
+    where id = :transfer and transfer_status = 'pending'
+    """
+)
+
+_UNPACKED = text(
+    """
+    update data_transfer set unpacking_status = 'completed', unpacked_at = now()
+    where id = :transfer and transfer_status = 'completed' and unpacking_status = 'pending'
+    """
+)
+
+_SEND_BACK = text(
+    """
+    update data_transfer set transfer_status = 'pending', transferred_at = null
+    where id = :transfer and transfer_status = 'completed' and unpacking_status = 'pending'
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingTransfer:
+    """A DataTransfer without an operation; count and size (bytes) of the packages that have yet to arrive."""
+
+    id: int
+    origin: str
+    package_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedPackage:
+    """A package that has yet to arrive, with what a transfer must know of it. Sizes in bytes."""
+
+    id: int
+    name: str
+    path: str
+    size_bytes: int
+    checksum: str
+    block_bytes: int
+    block_checksums: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferOnItsWay:
+    """A DataTransfer and what is still to come of it."""
+
+    id: int
+    origin: str
+    origin_location_id: int
+    destination_location_id: int
+    transfer_status: WorkStatus
+    unpacking_status: WorkStatus
+    unpacked_before: int
+    """How often it was unpacked and sent back."""
+    packages: tuple[ExpectedPackage, ...]
+    """By id."""
+
+
+def waiting_transfers(session: Session, *, kind: OperationKind, data_location_id: int) -> list[WaitingTransfer]:
+    """Return the transfers to a location that wait for an operation of `kind` (transfer or unpacking), oldest first."""
+    statement = _TO_TRANSFER if kind is OperationKind.TRANSFER else _TO_UNPACK
+    rows = session.execute(statement, {"here": data_location_id, "kind": kind, "most": MOST_A_PLAN})
+    return [
+        WaitingTransfer(id=row.id, origin=row.origin, package_count=row.package_count, size_bytes=int(row.size_bytes))
+        for row in rows
+    ]
+
+
+def load_transfer(session: Session, data_transfer_id: int) -> TransferOnItsWay:
+    """Return a transfer; two statements.
+
+    Raises:
+        BadInputError: there is none.
+        PermanentError: a package in it was never made.
+    """
+    row = session.execute(_TRANSFER, {"transfer": data_transfer_id}).one_or_none()
+    if row is None:
+        raise BadInputError(f"There is no data_transfer {data_transfer_id} in ops-db.")
+    packages = session.execute(_PACKAGES, {"transfer": data_transfer_id})
+    return TransferOnItsWay(
+        id=row.id,
+        origin=row.origin,
+        origin_location_id=row.origin_location_id,
+        destination_location_id=row.destination_location_id,
+        transfer_status=WorkStatus(row.transfer_status),
+        unpacking_status=WorkStatus(row.unpacking_status),
+        unpacked_before=row.unpacked_before,
+        packages=tuple(_expected(package) for package in packages),
+    )
+
+
+def record_transferred(session: Session, data_transfer_id: int) -> None:
+    """All packages are at the destination. Raises TransientError if that was not what it waited for."""
+    _change(session, _TRANSFERRED, data_transfer_id)
+
+
+def record_unpacked(session: Session, data_transfer_id: int) -> None:
+    """All packages are verified at the destination. Raises TransientError if that was not what it waited for."""
+    _change(session, _UNPACKED, data_transfer_id)
+
+
+def send_back(session: Session, data_transfer_id: int) -> None:
+    """Have what has not arrived sent again. Raises TransientError if it was not waiting for its unpacking."""
+    _change(session, _SEND_BACK, data_transfer_id)
+
+
+def _change(session: Session, statement: TextClause, data_transfer_id: int) -> None:
+    changed = cast("CursorResult[Any]", session.execute(statement, {"transfer": data_transfer_id}))
+    if changed.rowcount != 1:
+        raise TransientError(f"Data transfer {data_transfer_id} was changed by somebody else meanwhile.")
+
+
+def _expected(row: Row[Any]) -> ExpectedPackage:
+    if None in (row.size_bytes, row.checksum, row.block_bytes, row.block_checksums):
+        raise PermanentError(
+            f"Package {row.name} is in a data transfer but was never made: `dts explain {row.name}` says what happened."
+        )
+    return ExpectedPackage(
+        id=row.id,
+        name=row.name,
+        path=row.path,
+        size_bytes=row.size_bytes,
+        checksum=row.checksum,
+        block_bytes=row.block_bytes,
+        block_checksums=tuple(row.block_checksums),
+    )
