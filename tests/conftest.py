@@ -5,13 +5,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 
 from include.ops_db import migrate
 from include.ops_db.engine import CLIENT_OPTIONS
 from include.sandbox.postgres import Postgres
 from tests.observatory import Observatory
 
+TEMPLATE = "template_ops_db"
 _databases = count(1)
 
 
@@ -19,8 +20,7 @@ _databases = count(1)
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server of this test session, with a migrated template database."""
     with Postgres.running(tmp_path_factory.mktemp("postgres")) as server:
-        server.create_database("template_ops_db")
-        migrate.upgrade(server.url("template_ops_db"))
+        migrate.upgrade(server.create_database(TEMPLATE))
         yield server
 
 
@@ -28,13 +28,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def ops_db_url(postgres: Postgres) -> Iterator[str]:
     """URL of an ops-db of this test's own, migrated and empty."""
     name = f"ops_db_{next(_databases)}"
-    control = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
-    with control.connect() as connection:
-        connection.execute(text(f"create database {name} template template_ops_db"))
-    yield postgres.url(name)
-    with control.connect() as connection:
-        connection.execute(text(f"drop database {name} with (force)"))
-    control.dispose()
+    yield postgres.create_database(name, template=TEMPLATE)
+    postgres.drop_database(name)
 
 
 @pytest.fixture

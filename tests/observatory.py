@@ -1,8 +1,7 @@
-"""A small observatory for tests: real ops-db, real folders, no Airflow. Stages run through the real planner and batch runner."""
+"""A small observatory for tests: real ops-db, real folders, no Airflow; the real planner and batch runner."""
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -31,7 +30,9 @@ def sandbox_topology(root: Path, **policy: object) -> Topology:
     """Return the sandbox's topology with its roots below `root` and no patience (tests do not wait)."""
     topology = load_topology(SANDBOX)
     locations = tuple(
-        location.model_copy(update={"storage": location.storage.model_copy(update={"root": str(root / location.storage.root)})})
+        location.model_copy(
+            update={"storage": location.storage.model_copy(update={"root": str(root / location.storage.root)})}
+        )
         if location.storage.type == "disk"
         else location
         for location in topology.data_locations
@@ -110,8 +111,8 @@ class Observatory:
             try:
                 report = self.runner(stage, full_name, manual=manual).run(batch)
             except BatchFailedError as error:
-                total.failed.append(str(error))
-                continue
+                report = error.report
+            total.failed += report.failed
             total.completed += report.completed
             total.later += report.later
             total.passed_over += report.passed_over
