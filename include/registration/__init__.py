@@ -1,0 +1,1 @@
+"""What filing an observation means: the shape of a filing, who may file what, and the verdict on it."""
