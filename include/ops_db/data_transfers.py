@@ -1,7 +1,8 @@
 """DataTransfers on their way: which wait at a location, which packages have yet to arrive, and what has happened.
 
-A package counts as arrived once unpacking recorded a verified copy of it at the destination after the transfer was made.
-So a transfer that is sent back because of one bad package does not touch the others again, wherever they are by then.
+A package counts as arrived once unpacking recorded a verified copy of it at the destination after the transfer was
+made. So a transfer that is sent back because of one bad package does not touch the others again, wherever they are by
+then.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ def _waiting(condition: str) -> TextClause:
               and o.data_location_id = :here and o.status not in ('completed', 'cancelled'))
           order by t.id limit :most
         )
-        select t.id, origin.full_name as origin, count(p.id) as package_count, coalesce(sum(p.size_bytes), 0) as size_bytes
+        select t.id, origin.full_name as origin, count(p.id) as package_count,
+          coalesce(sum(p.size_bytes), 0) as size_bytes
         from waiting t
         join data_location origin on origin.id = t.origin_location_id
         left join data_transfer_package_member m

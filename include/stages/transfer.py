@@ -1,0 +1,144 @@
+"""Transfer: the destination pulls the packages of a DataTransferPackage into its buffer.
+
+**What it does.** `plan` wants an Operation for every DataTransfer to this buffer that is `pending`. `run` looks
+whether there is room, then pulls every package that has not arrived, block by block (64 MiB): a block is checked
+against its checksum as it comes, written to `<path>.part`, and noted in `<path>.journal` once it is on the disk. A
+package gets its name when all of its blocks are in. Then the transfer is `completed`, and unpacking reads and
+verifies what lies there.
+
+**When it is safe to repeat.** Always, at any moment, also after a power cut: only blocks that are not in the journal
+are sent again, and packages that are complete are not touched. It hands back after 30 minutes and goes on in a later
+task.
+
+**When it fails.** A passing trouble of the link is tried again by itself. A full buffer is no failure: the operation
+waits. A block that comes wrong twice means that the copy at the origin is damaged: it is marked `corrupt`, all other
+packages are still pulled, and a person is called. Put a good copy back at the origin, then `dts retry` the operation
+or clear its task.
+
+**How to stop it.** Pause this DAG, or stop the lane's worker. What has arrived is kept. Do not remove `.part` or
+`.journal` files of a transfer that is to go on: that is what need not be sent again.
+"""
+
+import time
+
+from sqlalchemy.orm import Session
+
+from include.errors import ChecksumMismatchError, NoSpaceError, WrongHostError
+from include.lifecycle.package_lock import lock_packages
+from include.operations.decide import sentence
+from include.operations.planning import NewOperation, want
+from include.operations.stage import Done, FailedWith, Planning, Work
+from include.ops_db.copies import record_loss
+from include.ops_db.data_transfers import (
+    TransferOnItsWay,
+    WaitingTransfer,
+    load_transfer,
+    record_transferred,
+    waiting_transfers,
+)
+from include.ops_db.states import CopyStatus, WorkStatus
+from include.storage.disk import DiskStorage
+from include.topology import OperationKind
+from include.transfer.blocks import Item
+from include.transfer.part_file import missing_bytes
+from include.transfer.pull import YIELD_SECONDS, DamagedOriginError, Origin, Pulled, pull
+
+KIND = OperationKind.TRANSFER
+
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Stays free at a buffer: journals, folders and what others write meanwhile need room too."""
+
+
+def plan(planning: Planning) -> None:
+    """Want every pending transfer to this buffer."""
+    here = planning.data_location_id
+    waiting = waiting_transfers(planning.session, kind=KIND, data_location_id=here)
+    want(planning.session, kind=KIND, data_location_id=here, operations=[_operation(transfer) for transfer in waiting])
+
+
+def run(work: Work) -> Done:
+    """Pull one transfer's packages.
+
+    Raises:
+        NoSpaceError: this buffer is too full.
+        FailedWith: the origin's copy of a package is damaged.
+        TransientError: the link or a disk failed for the moment.
+        MissingFileError: the origin has no such file.
+        WrongHostError: the buffer is not a folder of this host.
+    """
+    assert work.lease.data_transfer_id is not None
+    with Session(work.engine) as session:
+        transfer = load_transfer(session, work.lease.data_transfer_id)
+    if transfer.transfer_status is not WorkStatus.PENDING:
+        return Done(explanation=f"Nothing was to be sent: data transfer {transfer.id} is {transfer.transfer_status}.")
+    began = time.monotonic()
+    pulled = _pull(work, transfer)
+    what = _account(transfer, pulled, seconds=time.monotonic() - began)
+    if not pulled.finished:
+        return Done(explanation=f"{what} The rest comes next.", size_bytes=pulled.bytes_sent, unfinished=True)
+    return Done(
+        explanation=f"{what} Unpacking verifies them next.",
+        size_bytes=pulled.bytes_sent,
+        record=lambda session: record_transferred(session, transfer.id),
+    )
+
+
+def _operation(transfer: WaitingTransfer) -> NewOperation:
+    return NewOperation(
+        subject_id=transfer.id,
+        size_bytes=transfer.size_bytes,
+        explanation=f"{transfer.package_count} package(s), {transfer.size_bytes:,} bytes, wait at {transfer.origin}"
+        " to be pulled.",
+    )
+
+
+def _pull(work: Work, transfer: TransferOnItsWay) -> Pulled:
+    destination = work.storage_of(work.location.full_name)
+    if not isinstance(destination, DiskStorage):
+        raise WrongHostError(
+            f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled into it."
+        )
+    items = {package.id: Item(package.path, package) for package in transfer.packages}
+    _require_space(work, transfer, destination, list(items.values()))
+    try:
+        return pull(
+            list(items.values()),
+            origin=Origin(transfer.origin, work.storage_of(transfer.origin)),
+            root=destination.root,
+            check=work.check,
+            yield_after_seconds=YIELD_SECONDS,
+        )
+    except DamagedOriginError as error:
+        damaged = [package_id for package_id, item in items.items() if item in error.items]
+        raise FailedWith(
+            ChecksumMismatchError(
+                f"{sentence(error)} It is marked corrupt; everything else of data transfer {transfer.id} has arrived."
+                f" Put a good copy back at {transfer.origin}."
+            ),
+            record=lambda session: _record_damage(session, transfer, damaged),
+        ) from error
+
+
+def _require_space(work: Work, transfer: TransferOnItsWay, destination: DiskStorage, items: list[Item]) -> None:
+    missing = sum(missing_bytes(item, root=destination.root) for item in items)
+    space = destination.space()
+    if missing and space is not None and space.free_bytes < missing + RESERVE_BYTES:
+        raise NoSpaceError(
+            f"{work.location.full_name} has {space.free_bytes:,} of {space.total_bytes:,} bytes free; data transfer"
+            f" {transfer.id} needs {missing:,} more, and {RESERVE_BYTES:,} must stay free."
+            " Deletion makes room, or a person does."
+        )
+
+
+def _account(transfer: TransferOnItsWay, pulled: Pulled, *, seconds: float) -> str:
+    rate = pulled.bytes_sent / 1e6 / max(seconds, 1e-3)
+    skipped = f" {pulled.bytes_skipped:,} bytes were here already and not sent again." if pulled.bytes_skipped else ""
+    return (
+        f"{len(transfer.packages)} package(s) of data transfer {transfer.id}: {pulled.bytes_sent:,} bytes came from"
+        f" {transfer.origin} in {seconds:.1f} s ({rate:.1f} MB/s).{skipped}"
+    )
+
+
+def _record_damage(session: Session, transfer: TransferOnItsWay, damaged: list[int]) -> None:
+    lock_packages(session, damaged)
+    record_loss(session, damaged, data_location_id=transfer.origin_location_id, status=CopyStatus.CORRUPT)

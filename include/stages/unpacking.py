@@ -1,0 +1,195 @@
+"""Unpacking: the destination reads every package of a finished transfer once and verifies all that is in it.
+
+**What it does.** `plan` wants an Operation for every DataTransfer to this buffer that is transferred but not
+unpacked. `run` reads each package from the disk and compares the whole, every block and every file in it with the
+manifest. Good packages get a verified PhysicalCopy here, and are archived and copied on from then on. Nothing is
+extracted: packages stay packages.
+
+**When it is safe to repeat.** Always. Packages whose copy is recorded are not read again.
+
+**When bytes are wrong.** A bad package is moved to `quarantine/<operation>-<attempt>/<path>` in this buffer and stays
+there for a person to look at; nothing deletes it. The transfer is sent back and fetches what is missing; the good
+packages go on meanwhile. After `attempts_max` rounds in vain a person is called: look at the quarantined files, at
+this disk's health and at the copy at the origin, then `dts retry` the operation or clear its task, which gives it one
+more round.
+
+**How to stop it.** Pause this DAG. Nothing is archived here meanwhile, and nothing is lost.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from include.errors import ChecksumMismatchError, MissingFileError, WaitingError, WrongHostError
+from include.integrity.verify import read_package
+from include.lifecycle.package_lock import lock_packages
+from include.operations.decide import sentence
+from include.operations.planning import NewOperation, want
+from include.operations.stage import Done, FailedWith, Planning, Work
+from include.ops_db.copies import VerifiedCopy, record_loss, record_verified
+from include.ops_db.data_transfers import (
+    ExpectedPackage,
+    TransferOnItsWay,
+    load_transfer,
+    record_unpacked,
+    send_back,
+    waiting_transfers,
+)
+from include.ops_db.manifests import load_manifest
+from include.ops_db.states import CopyStatus, WorkStatus
+from include.storage.disk import DiskStorage
+from include.topology import OperationKind
+from include.transfer.durable import move
+
+KIND = OperationKind.UNPACKING
+
+QUARANTINE = "quarantine"
+"""The folder in a buffer where damaged packages are kept as evidence."""
+
+NAMED_PACKAGES = 3
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What reading the packages has shown."""
+
+    good: list[ExpectedPackage] = field(default_factory=list)
+    bad: dict[int, str] = field(default_factory=dict)
+    """By id: a sentence about a package that is damaged or not there."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the good ones."""
+        return sum(package.size_bytes for package in self.good)
+
+    @property
+    def troubles(self) -> str:
+        """What is wrong, with the first packages."""
+        more = f" And {len(self.bad) - NAMED_PACKAGES} more." if len(self.bad) > NAMED_PACKAGES else ""
+        return " ".join([*self.bad.values()][:NAMED_PACKAGES]) + more
+
+
+def plan(planning: Planning) -> None:
+    """Want every transfer to this buffer that waits to be unpacked."""
+    here = planning.data_location_id
+    operations = [
+        NewOperation(
+            subject_id=transfer.id,
+            size_bytes=transfer.size_bytes,
+            explanation=f"{transfer.package_count} package(s), {transfer.size_bytes:,} bytes, came from"
+            f" {transfer.origin} and wait to be verified.",
+        )
+        for transfer in waiting_transfers(planning.session, kind=KIND, data_location_id=here)
+    ]
+    want(planning.session, kind=KIND, data_location_id=here, operations=operations)
+
+
+def run(work: Work) -> Done:
+    """Verify one transfer's packages.
+
+    Raises:
+        WaitingError: the transfer is under way again.
+        FailedWith: packages were damaged again and again.
+        WrongHostError: the buffer is not a folder of this host.
+    """
+    assert work.lease.data_transfer_id is not None
+    with Session(work.engine) as session:
+        transfer = load_transfer(session, work.lease.data_transfer_id)
+    if transfer.unpacking_status is not WorkStatus.PENDING:
+        status = transfer.unpacking_status
+        return Done(explanation=f"Nothing was to be done: the unpacking of data transfer {transfer.id} is {status}.")
+    if transfer.transfer_status is not WorkStatus.COMPLETED:
+        status = transfer.transfer_status
+        raise WaitingError(f"Data transfer {transfer.id} is {status}: what is missing has to come first.")
+    findings = _verify(work, transfer)
+    if not findings.bad:
+        return Done(
+            explanation=f"{len(findings.good)} package(s), {findings.size_bytes:,} bytes, and every file in them are what"
+            " they should be. Archiving and copies to other archives come next.",
+            size_bytes=findings.size_bytes,
+            record=lambda session: _record_good(session, transfer, findings),
+        )
+    return _send_back(work, transfer, findings)
+
+
+def _send_back(work: Work, transfer: TransferOnItsWay, findings: _Findings) -> Done:
+    rounds, most = transfer.unpacked_before + 1, work.topology.policy.attempts_max
+    what = (
+        f"{len(findings.bad)} of {len(transfer.packages)} package(s) are not what they should be: {findings.troubles}"
+        f" Data transfer {transfer.id} is sent back and fetches them again from {transfer.origin}"
+    )
+    record = _bad_recorder(transfer, findings)
+    if rounds >= most:
+        raise FailedWith(
+            ChecksumMismatchError(
+                f"{what}, but that was round {rounds} of {most}: look at this disk and at the copy at the origin."
+            ),
+            record=record,
+        )
+    return Done(explanation=f"{what} (round {rounds} of {most}).", size_bytes=findings.size_bytes, record=record)
+
+
+def _verify(work: Work, transfer: TransferOnItsWay) -> _Findings:
+    buffer = work.storage_of(work.location.full_name)
+    if not isinstance(buffer, DiskStorage):
+        raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: it cannot be unpacked there.")
+    findings = _Findings()
+    for package in transfer.packages:
+        work.check()
+        with Session(work.engine) as session:
+            manifest = load_manifest(session, package.id)
+        try:
+            read_package(_watched(buffer.read(package.path), work.check), manifest=manifest)
+        except ChecksumMismatchError as error:
+            work.check()
+            findings.bad[package.id] = _quarantine(work, buffer, package, error)
+        except MissingFileError:
+            findings.bad[package.id] = f"{package.path} is not in {work.location.full_name}."
+        else:
+            findings.good.append(package)
+    return findings
+
+
+def _watched(chunks: Iterator[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        check()
+        yield chunk
+
+
+def _quarantine(work: Work, buffer: DiskStorage, package: ExpectedPackage, error: ChecksumMismatchError) -> str:
+    """Put the evidence aside; return the sentence about it."""
+    kept = f"{QUARANTINE}/{work.lease.operation_id}-{work.lease.attempt_number}/{package.path}"
+    move(buffer.root / package.path, buffer.root / kept)
+    logger.error("%s It is kept as %s.", sentence(error), buffer.root / kept)
+    return f"{sentence(error)} It is kept as {kept}."
+
+
+def _record_good(session: Session, transfer: TransferOnItsWay, findings: _Findings) -> None:
+    lock_packages(session, [package.id for package in findings.good])
+    _record_copies(session, transfer, findings)
+    record_unpacked(session, transfer.id)
+
+
+def _bad_recorder(transfer: TransferOnItsWay, findings: _Findings) -> Callable[[Session], None]:
+    def record(session: Session) -> None:
+        here = transfer.destination_location_id
+        lock_packages(session, [package.id for package in findings.good] + list(findings.bad))
+        _record_copies(session, transfer, findings)
+        record_loss(session, findings.bad, data_location_id=here, status=CopyStatus.CORRUPT)
+        send_back(session, transfer.id)
+
+    return record
+
+
+def _record_copies(session: Session, transfer: TransferOnItsWay, findings: _Findings) -> None:
+    copies = [
+        VerifiedCopy(
+            raw_data_package_id=package.id, path=package.path, size_bytes=package.size_bytes, checksum=package.checksum
+        )
+        for package in findings.good
+    ]
+    record_verified(session, copies, data_location_id=transfer.destination_location_id)
