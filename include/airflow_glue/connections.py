@@ -15,7 +15,8 @@ from include.ops_db.engine import ops_db_engine
 from include.settings import settings
 from include.storage.disk import DiskStorage
 from include.storage.interface import Storage
-from include.storage.s3 import S3Address, S3Storage
+from include.storage.s3 import S3Storage
+from include.storage.s3_client import S3Address
 from include.storage.sftp import SftpStorage
 from include.storage.sftp_connection import SftpAddress
 from include.topology import Topology, load_topology
@@ -74,7 +75,7 @@ def sftp_address(connection: Connection, *, root: str) -> SftpAddress:
         host=_needed(connection, "host", connection.host),
         port=connection.port or 22,
         username=_needed(connection, "login", connection.login),
-        private_key_path=Path(_extra(connection, "key_file")),
+        private_key_path=_extra(connection, "key_file"),
         host_key=_extra(connection, "host_key"),
         root=root,
     )

@@ -10,8 +10,8 @@ from include.registration.receive import receive
 from include.registration.verdict import verdict_of
 
 
-def _text(title: str, description: str, **schema: object) -> Param:
-    return Param(None, type=["string", "null"], title=title, description=description, **schema)
+def _text(title: str, description: str) -> Param:
+    return Param(None, type=["string", "null"], title=title, description=description)
 
 
 FILING_PARAMS = {

@@ -2,7 +2,7 @@
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
@@ -19,6 +19,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.airflow_glue.connections import engine, open_storage, topology
+from include.airflow_glue.preview import would_delete
 from include.airflow_glue.workers import has_ended, is_listened_to, is_manual_try, this_worker
 from include.errors import BadInputError, PermanentError
 from include.lanes import CONTROL_QUEUE, Lane, lanes_of_kind
@@ -103,7 +104,7 @@ def _lane_group(lane: Lane) -> TaskGroup:
         )
         handed_over = _handover.override(
             task_id="handover", queue=CONTROL_QUEUE, trigger_rule="none_skipped", outlets=[asset_of(lane.kind)]
-        )(batches)
+        )(cast("Any", batches))
         # It needs no worker; without it a failed run would be hidden behind a handover that went well.
         clean = EmptyOperator(task_id="clean", trigger_rule="none_failed")
         worked >> [handed_over, clean]
@@ -128,13 +129,18 @@ def _plan(kind: str, location: str) -> list[list[int]]:
     context = get_current_context()
     instance = context["ti"]
     lane = lane_named(kind, location)
+    selection = _selection(context["params"], kind=lane.kind)
+    if context["params"].get("dry_run"):
+        with _permanent_errors_end_the_task():
+            context["ti"].xcom_push(key="dry_run", value=would_delete(lane, selection=selection))
+        return []
     planner = LanePlanner(
         engine=engine(),
         topology=topology(),
         lane=lane,
         stage=stage_of(lane.kind),
         run_id=str(context["run_id"]),
-        selection=_selection(context["params"], kind=lane.kind),
+        selection=selection,
         has_ended=has_ended(kind),
         is_listened_to=lambda: is_listened_to(lane),
         retry_failed_for="a person who cleared the run" if is_manual_try(instance) else None,
