@@ -34,6 +34,7 @@ from include.errors import (
     MissingFileError,
     NoSpaceError,
     PermanentError,
+    TopologyError,
     TransientError,
     WrongHostError,
 )
@@ -272,7 +273,8 @@ def _record(session: Session, *, package: _Package, manifest: PackageManifest, b
     }
     if _changed(session, RECORD_MEMBERS, members) != len(manifest.members):
         raise TransientError(f"Files of package {package.name} were filed anew while they were packaged.")
-    _changed(session, RECORD_COPY, made | {"path": package.path, "buffer": buffer.full_name})
+    if _changed(session, RECORD_COPY, made | {"path": package.path, "buffer": buffer.full_name}) != 1:
+        raise TopologyError(f"ops-db does not know the location {buffer.full_name}: run `dts topology apply` first.")
 
 
 def _changed(session: Session, statement: Any, values: dict[str, object]) -> int:

@@ -21,7 +21,7 @@ from include.ops_db.tables import (
     RawDataFile,
     RawDataPackage,
 )
-from include.topology import DataLocation
+from include.topology import DataLocation, Topology
 from tests.observatory import Observatory
 
 STARTED_AT = datetime(2026, 4, 1, 3, 20, tzinfo=UTC)
@@ -111,6 +111,7 @@ def files_below(folder: Path) -> list[str]:
 def with_locations(observatory: Observatory, locations: Iterable[DataLocation]) -> None:
     """Add DataLocations to the topology and apply it; their storage is not opened."""
     topology = observatory.topology
-    observatory.topology = topology.model_copy(update={"data_locations": (*topology.data_locations, *locations)})
+    changed = topology.model_copy(update={"data_locations": (*topology.data_locations, *locations)})
+    observatory.topology = Topology.model_validate(changed.model_dump())  # a copy would keep the hash of the old one
     with Session(observatory.engine) as session, session.begin():
         apply_topology(session, observatory.topology, applied_by="tests")
