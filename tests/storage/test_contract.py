@@ -52,35 +52,36 @@ def test_an_empty_file_is_a_file(storage: Storage) -> None:
     assert list(storage.read("empty", length=0)) == []
 
 
-@pytest.mark.parametrize("path", ODD_PATHS)
-def test_odd_names_survive(storage: Storage, path: str) -> None:
-    storage.write(path, [b"content"])
-    assert content_of(storage, path) == b"content"
-    assert paths_in(storage) == [path]
-    assert storage.delete(path)
+def test_odd_names_survive(storage: Storage) -> None:
+    for path in ODD_PATHS:
+        storage.write(path, [path.encode()])
+    assert paths_in(storage) == sorted(ODD_PATHS)
+    for path in ODD_PATHS:
+        assert content_of(storage, path) == path.encode()
+        assert storage.delete(path), path
     assert paths_in(storage) == []
 
 
-@pytest.mark.parametrize("path", REFUSED_PATHS)
-def test_paths_that_are_none_or_leave_the_root_are_refused(storage: Storage, path: str) -> None:
+def test_paths_that_are_none_or_leave_the_root_are_refused(storage: Storage) -> None:
     def unread() -> Iterator[bytes]:
         pytest.fail("the content was asked for")
         yield b""
 
-    with pytest.raises(BadInputError):
-        storage.write(path, unread())
-    with pytest.raises(BadInputError):
-        storage.stat(path)
-    with pytest.raises(BadInputError):
-        next(storage.read(path))
-    with pytest.raises(BadInputError):
-        storage.delete(path)
+    for path in REFUSED_PATHS:
+        for attempt in (
+            lambda path: storage.write(path, unread()),
+            storage.stat,
+            lambda path: next(storage.read(path)),
+            storage.delete,
+        ):
+            with pytest.raises(BadInputError, match="is refused"):
+                attempt(path)
 
 
-@pytest.mark.parametrize("prefix", ["/", "..", "a/../..", "a//", "a\0"])
-def test_prefixes_that_leave_the_root_are_refused(storage: Storage, prefix: str) -> None:
-    with pytest.raises(BadInputError):
-        next(storage.list(prefix))
+def test_prefixes_that_leave_the_root_are_refused(storage: Storage) -> None:
+    for prefix in ("/", "..", "a/../..", "a//", "a\0"):
+        with pytest.raises(BadInputError, match="is refused"):
+            next(storage.list(prefix))
 
 
 def test_stat_gives_size_and_time(storage: Storage) -> None:
@@ -115,11 +116,11 @@ def test_chunks_are_at_most_1_mib(storage: Storage) -> None:
     assert sum(lengths) == 5 * CHUNK_BYTES + 1
 
 
-@pytest.mark.parametrize(("offset", "length"), [(0, 6), (3, 3), (6, None), (6, 0), (100, 1)])
-def test_more_than_there_is_cannot_be_read(storage: Storage, offset: int, length: int | None) -> None:
+def test_more_than_there_is_cannot_be_read(storage: Storage) -> None:
     storage.write("file", [b"12345"])
-    with pytest.raises(TransientError):
-        list(storage.read("file", offset=offset, length=length))
+    for offset, length in ((0, 6), (3, 3), (6, None), (6, 0), (100, 1)):
+        with pytest.raises(TransientError, match="has only 5 bytes"):
+            list(storage.read("file", offset=offset, length=length))
 
 
 def test_a_read_may_be_left_early_and_the_storage_used_on(storage: Storage) -> None:

@@ -12,7 +12,7 @@ from include.errors import MissingFileError, NoSpaceError, PermanentError, Trans
 from include.sandbox.keys import KeyPair
 from include.sandbox.ports import free_port
 from include.sandbox.sftp import Implementation, RunningSftp, Sftp
-from include.storage.sftp import PIECE_BYTES, SftpStorage, _pieces
+from include.storage.sftp import PIECE_BYTES, SftpStorage, _pieces, pieces_under_way
 from include.storage.sftp_connection import SftpAddress
 from tests.storage.conftest import sftp_address
 from tests.storage.test_disk import full_disk, names_in
@@ -171,6 +171,11 @@ def test_a_read_left_unfinished_does_not_open_a_closed_storage_again(address: Sf
 
 def test_the_address_never_shows_where_its_key_is(address: SftpAddress) -> None:
     assert "client_key" not in repr(address)
+
+
+@pytest.mark.parametrize(("milliseconds", "pieces"), [(0, 4), (1, 4), (50, 10), (250, 32), (5000, 32)])
+def test_what_is_under_way_fits_the_link(milliseconds: float, pieces: int) -> None:
+    assert pieces_under_way(milliseconds / 1000) == pieces
 
 
 def test_small_chunks_travel_together() -> None:
