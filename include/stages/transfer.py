@@ -95,9 +95,7 @@ def _operation(transfer: WaitingTransfer) -> NewOperation:
 def _pull(work: Work, transfer: TransferOnItsWay) -> Pulled:
     destination = work.storage_of(work.location.full_name)
     if not isinstance(destination, DiskStorage):
-        raise WrongHostError(
-            f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled into it."
-        )
+        raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled there.")
     items = {package.id: Item(package.path, package) for package in transfer.packages}
     _require_space(work, transfer, destination, list(items.values()))
     try:

@@ -101,10 +101,9 @@ def run(work: Work) -> Done:
         transfer = load_transfer(session, work.lease.data_transfer_id)
     if transfer.unpacking_status is not WorkStatus.PENDING:
         status = transfer.unpacking_status
-        return Done(explanation=f"Nothing was to be done: the unpacking of data transfer {transfer.id} is {status}.")
+        return Done(explanation=f"Nothing was to be done: unpacking of data transfer {transfer.id} is {status}.")
     if transfer.transfer_status is not WorkStatus.COMPLETED:
-        status = transfer.transfer_status
-        raise WaitingError(f"Data transfer {transfer.id} is {status}: what is missing has to come first.")
+        raise WaitingError(f"Data transfer {transfer.id} is {transfer.transfer_status}: what is missing comes first.")
     findings = _verify(work, transfer)
     if not findings.bad:
         return Done(

@@ -1,0 +1,282 @@
+"""Archiving: verified packages go from the site's buffer into its long-term archive.
+
+**What it does.** `plan` wants an Operation for every package that has a verified copy in a buffer of this site and
+none in this archive. `run` uploads it (S3 multipart) while it checks that what it reads is still what was verified,
+then reads the whole object back and compares its checksum. Only then is the sidecar written (`<key without
+.tar>.json`: the manifest, where every file lies in the tar, and IVOA ObsCore fields) and the copy recorded; with its
+first archive the package is `archived`.
+
+**When it is safe to repeat.** Always. An object that is there already is read back, and uploaded again only if it is
+wrong.
+
+**When it fails.** If the copy in the buffer is no longer what was verified, it is marked `corrupt` (or `missing`) and
+a person is called: have the package transferred again or put a good copy back. If the archive gives back other bytes
+than it was sent, nothing is recorded and a person is called: look at the store, then `dts retry` the operation or
+clear its task.
+
+**How to stop it.** Pause this DAG. Packages wait in the buffer, where nothing is deleted before it is in the
+archives.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from include.errors import BadInputError, ChecksumMismatchError, MissingFileError, WaitingError
+from include.integrity.manifest import PackageManifest
+from include.integrity.verify import checked_chunks
+from include.lifecycle.package_lock import lock_package
+from include.metadata.obscore import obscore_of
+from include.metadata.sidecar import Sidecar, sidecar_key
+from include.operations.decide import sentence
+from include.operations.planning import NewOperation, want
+from include.operations.stage import Done, FailedWith, Planning, Work
+from include.ops_db.copies import VerifiedCopy, record_loss, record_verified
+from include.ops_db.manifests import load_manifest
+from include.ops_db.states import CopyStatus
+from include.storage.interface import Chunk, Storage
+from include.topology import OperationKind
+
+KIND = OperationKind.ARCHIVING
+
+MOST_A_PLAN = 2000
+
+VERIFIED_IN_BUFFER = """
+c.raw_data_package_id = p.id and c.status = 'present' and c.verified_at is not null and c.checksum = p.checksum
+and l.site = :site and l.location_type = 'buffer' and l.active
+"""
+
+WAITING = text(
+    f"""
+    select p.id, p.size_bytes, min(l.full_name) as buffer
+    from raw_data_package p, physical_copy c join data_location l on l.id = c.data_location_id
+    where {VERIFIED_IN_BUFFER}
+      and not exists (select from physical_copy here where here.raw_data_package_id = p.id
+        and here.data_location_id = :here and here.status not in ('corrupt', 'missing'))
+      and not exists (select from operation o where o.raw_data_package_id = p.id and o.kind = 'archiving'
+        and o.data_location_id = :here and o.status not in ('completed', 'cancelled'))
+    group by p.id, p.size_bytes order by p.id limit :most
+    """  # noqa: S608 - put together from constants of this file
+)
+
+PACKAGE = text(
+    """
+    select p.id, p.path, p.number, p.executed_obs_unit_id, u.started_at, u.finished_at, i.name as instrument,
+      m.name as instrument_module,
+      exists (select from physical_copy here where here.raw_data_package_id = p.id and here.data_location_id = :here
+        and here.status not in ('corrupt', 'missing')) as is_here
+    from raw_data_package p
+    join executed_obs_unit u on u.id = p.executed_obs_unit_id
+    join instrument_module m on m.id = p.instrument_module_id
+    join instrument i on i.id = m.instrument_id
+    where p.id = :package
+    """
+)
+
+SOURCE = text(
+    f"""
+    select c.data_location_id, c.path, l.full_name
+    from raw_data_package p, physical_copy c join data_location l on l.id = c.data_location_id
+    where p.id = :package and {VERIFIED_IN_BUFFER}
+    order by l.priority, l.id limit 1
+    """  # noqa: S608 - the same
+)
+
+ARCHIVED = text(
+    """
+    update raw_data_package set state = 'archived', archived_at = coalesce(archived_at, now())
+    where id = :package and state in ('waiting', 'transferring')
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """A verified copy in a buffer of this site."""
+
+    data_location_id: int
+    full_name: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Package:
+    """What is to be archived, and from where."""
+
+    id: int
+    path: str
+    number: int
+    observation: UUID
+    started_at: datetime
+    finished_at: datetime | None
+    instrument: str
+    instrument_module: str
+    is_here: bool
+    manifest: PackageManifest
+    source: _Source | None
+
+
+def plan(planning: Planning) -> None:
+    """Want every package that is verified in a buffer of this site and not in this archive."""
+    here = planning.data_location_id
+    rows = planning.session.execute(WAITING, {"here": here, "site": planning.location.site, "most": MOST_A_PLAN})
+    operations = [
+        NewOperation(
+            subject_id=row.id,
+            size_bytes=row.size_bytes,
+            explanation=f"It is verified in {row.buffer} and waits to be archived at {planning.location.full_name}.",
+        )
+        for row in rows
+    ]
+    want(planning.session, kind=KIND, data_location_id=here, operations=operations)
+
+
+def run(work: Work) -> Done:
+    """Archive one package.
+
+    Raises:
+        WaitingError: no buffer of the site has a verified copy at the moment.
+        FailedWith: the copy in the buffer is damaged or gone.
+        ChecksumMismatchError: the archive gives back other bytes than were sent.
+        TransientError, NoSpaceError, PermanentError: from the storages.
+    """
+    package = _load(work)
+    if package.is_here:
+        return Done(explanation=f"Nothing was to be done: {package.manifest.name} is in {work.location.full_name}.")
+    archive = work.storage_of(work.location.full_name)
+    how = _put(work, package, archive)
+    sidecar = _sidecar(work, package).to_json()
+    archive.write(sidecar_key(package.path), [sidecar], size_bytes=len(sidecar))
+    return Done(
+        explanation=f"{package.manifest.name}, {package.manifest.size_bytes:,} bytes, {how}, was read back and verified,"
+        " and has its sidecar. Copies elsewhere may go once enough archives have it.",
+        size_bytes=package.manifest.size_bytes,
+        record=lambda session: _record(session, package, data_location_id=work.lease.data_location_id),
+    )
+
+
+def _load(work: Work) -> _Package:
+    package_id = work.lease.raw_data_package_id
+    assert package_id is not None
+    values = {"package": package_id, "here": work.lease.data_location_id, "site": work.location.site}
+    with Session(work.engine) as session:
+        row = session.execute(PACKAGE, values).one_or_none()
+        if row is None:
+            raise BadInputError(f"There is no raw_data_package {package_id} in ops-db.")
+        found = session.execute(SOURCE, values).one_or_none()
+        manifest = load_manifest(session, package_id)
+    return _Package(
+        id=row.id,
+        path=row.path,
+        number=row.number,
+        observation=row.executed_obs_unit_id,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        instrument=row.instrument,
+        instrument_module=row.instrument_module,
+        is_here=row.is_here,
+        manifest=manifest,
+        source=_Source(data_location_id=found.data_location_id, full_name=found.full_name, path=found.path)
+        if found
+        else None,
+    )
+
+
+def _put(work: Work, package: _Package, archive: Storage) -> str:
+    """Have the verified object in the archive; return how it came there."""
+    if _is_there(work, package, archive):
+        return f"was in {work.location.full_name} already"
+    if package.source is None:
+        raise WaitingError(f"No buffer at {work.location.site} has a verified copy of {package.manifest.name}.")
+    archive.write(package.path, _sent(work, package, package.source), size_bytes=package.manifest.size_bytes)
+    _read_back(work, package, archive)
+    return f"went from {package.source.full_name} to {work.location.full_name}"
+
+
+def _is_there(work: Work, package: _Package, archive: Storage) -> bool:
+    """Tell whether an earlier attempt has put it there, or somebody before: believed only when it reads back right."""
+    found = archive.stat(package.path)
+    if found is None or found.size_bytes != package.manifest.size_bytes:
+        return False
+    try:
+        _read_back(work, package, archive)
+    except ChecksumMismatchError:
+        return False
+    return True
+
+
+def _read_back(work: Work, package: _Package, archive: Storage) -> None:
+    what = f"{package.path} in {work.location.full_name}, read back,"
+    for _ in _checked(archive.read(package.path), package.manifest, what=what, check=work.check):
+        pass
+
+
+def _sent(work: Work, package: _Package, source: _Source) -> Iterator[Chunk]:
+    """The package's bytes from the buffer; FailedWith, so that there is no object, if they are wrong or gone."""
+    what = f"{package.path} in {source.full_name}"
+    read = work.storage_of(source.full_name).read(source.path)
+    chunks = _checked(read, package.manifest, what=what, check=work.check)
+    try:
+        yield from chunks
+    except ChecksumMismatchError as error:
+        told = ChecksumMismatchError(
+            f"{sentence(error)} It was verified before, so this copy is damaged since, and is marked corrupt."
+        )
+        raise FailedWith(told, record=_loss(package, source, CopyStatus.CORRUPT)) from error
+    except MissingFileError as error:
+        told_missing = MissingFileError(f"{sentence(error)} This copy was verified before; it is marked missing.")
+        raise FailedWith(told_missing, record=_loss(package, source, CopyStatus.MISSING)) from error
+
+
+def _checked(
+    chunks: Iterable[Chunk], manifest: PackageManifest, *, what: str, check: Callable[[], None]
+) -> Iterator[Chunk]:
+    for chunk in checked_chunks(chunks, what=what, size_bytes=manifest.size_bytes, checksum=manifest.checksum):
+        check()
+        yield chunk
+
+
+def _sidecar(work: Work, package: _Package) -> Sidecar:
+    assert work.location.storage.type == "s3"
+    return Sidecar(
+        executed_obs_unit=package.observation,
+        instrument=package.instrument,
+        instrument_module=package.instrument_module,
+        number=package.number,
+        key=package.path,
+        obscore=obscore_of(
+            package=package.manifest.name,
+            observation=package.observation,
+            instrument=package.instrument,
+            started_at=package.started_at,
+            finished_at=package.finished_at,
+            size_bytes=package.manifest.size_bytes,
+            bucket=work.location.storage.bucket,
+            key=package.path,
+        ),
+        manifest=package.manifest,
+    )
+
+
+def _record(session: Session, package: _Package, *, data_location_id: int) -> None:
+    lock_package(session, package.id)
+    copy = VerifiedCopy(
+        raw_data_package_id=package.id,
+        path=package.path,
+        size_bytes=package.manifest.size_bytes,
+        checksum=package.manifest.checksum,
+    )
+    record_verified(session, [copy], data_location_id=data_location_id)
+    session.execute(ARCHIVED, {"package": package.id})
+
+
+def _loss(package: _Package, source: _Source, status: CopyStatus) -> Callable[[Session], None]:
+    def record(session: Session) -> None:
+        lock_package(session, package.id)
+        record_loss(session, [package.id], data_location_id=source.data_location_id, status=status)
+
+    return record
