@@ -29,8 +29,8 @@ LOCK_PACKAGES = text("select id from raw_data_package where id = any(:packages) 
 
 CHANGE_COPIES = text(
     """
-    update physical_copy set status = :status, wanted = :wanted,
-      deleted_at = case when :status = 'deleted' then now() end
+    update physical_copy set status = cast(:status as text), wanted = :wanted,
+      deleted_at = case when cast(:status as text) = 'deleted' then now() end
     where id = any(:copies) and status = any(:from_statuses)
     """
 )

@@ -147,7 +147,7 @@ def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: Le
     fates: list[Fate] = []
     try:
         for copy in copies:
-            fates.append(remove(storage, copy, confirm=lease))  # noqa: PERF401 - what was done counts if the next one fails
+            fates.append(remove(storage, copy, confirm=lease))  # noqa: PERF401 - what was done counts, whatever comes
     except LeaseLostError:
         raise
     except (PermanentError, TransientError) as error:

@@ -178,7 +178,7 @@ def run(work: Work) -> Done:
 def _order(work: Work) -> Order | Done:
     package_id = _package_id(work)
     with Session(work.engine) as session, session.begin():
-        # The deletion gate holds this lock too: it either sees that this operation is at work, or we see what it decided.
+        # The deletion gate takes this lock too: it either sees that we are at work, or we see what it decided.
         lock_package(session, package_id)
         row = session.execute(ORDER, {"package": package_id, "here": work.lease.data_location_id}).one()
         where = work.location.full_name

@@ -1,0 +1,34 @@
+"""One database for all tests of this folder, emptied before each: making a database takes longer than such a test."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from include.ops_db.engine import CLIENT_OPTIONS
+from include.ops_db.tables import Base
+from include.sandbox.postgres import Postgres
+from tests.conftest import TEMPLATE
+
+
+@pytest.fixture(scope="package")
+def shared_engine(postgres: Postgres) -> Iterator[Engine]:
+    url = postgres.create_database("ops_db_lifecycle", template=TEMPLATE)
+    engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=CLIENT_OPTIONS)
+    yield engine
+    engine.dispose()
+    postgres.drop_database("ops_db_lifecycle")
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> Engine:
+    empty(shared_engine)
+    return shared_engine
+
+
+def empty(engine: Engine) -> None:
+    """Delete all rows, also those that a trigger holds; for few rows that is faster than to truncate."""
+    with engine.begin() as connection:
+        connection.execute(text("set local session_replication_role = replica"))
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
