@@ -1,19 +1,16 @@
 # One image for every component and every worker: code and DAGs travel together.
 FROM apache/airflow:3.3.2-python3.12
 
-USER root
-COPY --chown=airflow:0 requirements.txt requirements.lock /opt/ccat-data-transfer-system/
-USER airflow
-# The lock is the set that was tested. The image's own Airflow has the same version.
+COPY requirements.txt requirements.lock /opt/ccat-data-transfer-system/
+# The lock is the set that was tested; the image's own Airflow has the same version.
 RUN pip install --no-cache-dir -r /opt/ccat-data-transfer-system/requirements.txt \
     --constraint /opt/ccat-data-transfer-system/requirements.lock
 
-COPY --chown=airflow:0 pyproject.toml README.md LICENSE /opt/ccat-data-transfer-system/
-COPY --chown=airflow:0 include /opt/ccat-data-transfer-system/include
-COPY --chown=airflow:0 dags /opt/ccat-data-transfer-system/dags
-COPY --chown=airflow:0 plugins /opt/ccat-data-transfer-system/plugins
-# Only for the command `dts`; PYTHONPATH below is what the components import from.
-RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable /opt/ccat-data-transfer-system
+COPY include /opt/ccat-data-transfer-system/include
+COPY dags /opt/ccat-data-transfer-system/dags
+COPY plugins /opt/ccat-data-transfer-system/plugins
+# Not installed as a package: what PYTHONPATH names must be the only copy of the code.
+RUN printf '#!/bin/sh\nexec python -m include.cli "$@"\n' > "${HOME}/.local/bin/dts" && chmod +x "${HOME}/.local/bin/dts"
 
 # The bundle is dags/, never the folder above it: any .py below a bundle may be executed.
 ENV PYTHONPATH=/opt/ccat-data-transfer-system \

@@ -1,4 +1,4 @@
-"""What `make` passes on: options, the caller's folders, and none of the caller's settings. The environment is a stub."""
+"""What `make` passes on: options, the caller's folders, none of the caller's settings. The environment is a stub."""
 
 import os
 import shutil
