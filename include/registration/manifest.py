@@ -67,18 +67,20 @@ def _lines(chunks: Iterator[bytes], *, where: str) -> Iterator[tuple[int, bytes]
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             number += 1
-            if number > MANIFEST_LINES_MAX:
-                raise FilingRefusedError(f"{where} has more than {MANIFEST_LINES_MAX:,} lines; file it in parts.")
-            _refuse_long(line, where=f"line {number} of {where}")
+            _refuse_excess(line, number=number, where=where)
             yield number, line
-        _refuse_long(rest, where=f"line {number + 1} of {where}")
+        _refuse_excess(rest, number=number + (rest != b""), where=where)
     if rest:
         yield number + 1, rest
 
 
-def _refuse_long(line: bytes, *, where: str) -> None:
+def _refuse_excess(line: bytes, *, number: int, where: str) -> None:
+    if number > MANIFEST_LINES_MAX:
+        raise FilingRefusedError(f"{where} has more than {MANIFEST_LINES_MAX:,} lines; file it in parts.")
     if len(line) > LINE_BYTES_MAX:
-        raise FilingRefusedError(f"{where} is longer than {LINE_BYTES_MAX:,} bytes; it must be one JSON object a line.")
+        raise FilingRefusedError(
+            f"line {number} of {where} is longer than {LINE_BYTES_MAX:,} bytes; it must be one JSON object a line."
+        )
 
 
 def _parsed(line: bytes, *, where: str) -> FiledFile:

@@ -54,7 +54,7 @@ def receive(
     """
     if not conf:
         return Received(filing_id=None, location=None, verdict="Nothing to receive: the run carries no filing.")
-    account = received_from or "nobody"
+    account = str(kept(received_from or "nobody"))
     judged = _judge(conf, topology=topology, account=account)
     with Session(engine) as session, session.begin():
         require_applied(session, topology)
