@@ -1,0 +1,198 @@
+"""Gathering packages into bundles, and bundles' turns: the `plan` of `bundling.py`. Nothing is touched but ops-db."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import cast
+
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.orm import Session, aliased
+
+from include.operations.decide import clock
+from include.operations.planning import NewOperation, want
+from include.operations.stage import Planning
+from include.ops_db.places import location_id
+from include.ops_db.tables import DataLocation, DataTransferPackage, DataTransferPackageMember
+from include.stages.leaving import Leaving, LeavingPackage, leaving
+from include.topology import OperationKind
+
+# The lock waits for a `run` that is just closing one; what it closed is no longer seen.
+LOCK_OPEN_BUNDLES = text(
+    """
+    select id from data_transfer_package where origin_location_id = :here and state = 'open'
+    order by id for no key update
+    """
+)
+
+# Read after the lock. A bundle that is being closed takes nothing more, so that `run` can say what is in it.
+OPEN_BUNDLES = text(
+    """
+    select b.id, target.full_name as destination, target.site, b.is_primary, b.closes_at,
+      coalesce((select sum(p.size_bytes) from data_transfer_package_member m join raw_data_package p
+        on p.id = m.raw_data_package_id where m.data_transfer_package_id = b.id), 0) as size_bytes,
+      o.id is not null as has_operation, coalesce(o.status in ('pending', 'scheduled'), true) as takes_more
+    from data_transfer_package b
+    join data_location target on target.id = b.destination_location_id
+    left join operation o on o.kind = 'bundling' and o.data_transfer_package_id = b.id
+      and o.data_location_id = b.origin_location_id and o.status not in ('completed', 'cancelled')
+    where b.id = any(:ids) and b.state = 'open'
+    order by b.id
+    """
+)
+
+SET_OUT = text("update raw_data_package set state = 'transferring' where id = any(:package_ids) and state = 'waiting'")
+
+CLOSE_SOON = text(
+    "update data_transfer_package set closes_at = :now where id = any(:ids) and state = 'open' and closes_at > :now"
+)
+
+DUE_AT_ONCE = text(
+    """
+    update operation set not_before = :now, explanation = 'Its bundle is full; it is closed next.'
+    where kind = 'bundling' and data_transfer_package_id = any(:ids) and status = 'pending' and not_before > :now
+      and failure_count = 0
+    """
+)
+
+
+@dataclass
+class _Bundle:
+    """An open bundle while a plan fills it."""
+
+    id: int
+    destination: str
+    site: str
+    is_primary: bool
+    closes_at: datetime
+    size_bytes: int = 0
+    has_operation: bool = False
+    takes_more: bool = True
+    is_full: bool = False
+    added: list[LeavingPackage] = field(default_factory=list)
+
+    def is_for(self, departure: Leaving) -> bool:
+        """Tell whether such packages belong into it, and it still takes any."""
+        fits = self.site in departure.sites and self.is_primary == departure.is_primary
+        return fits and self.takes_more and not self.is_full
+
+    def offer(self, package: LeavingPackage, *, max_bytes: int) -> bool:
+        """Take the package if there is room; full is also who has no room for the next in line."""
+        if self.size_bytes and self.size_bytes + package.size_bytes > max_bytes:
+            self.is_full = True
+            return False
+        self.added.append(package)
+        self.size_bytes += package.size_bytes
+        self.is_full = self.size_bytes >= max_bytes
+        return True
+
+
+def gather(planning: Planning) -> None:
+    """Fill the open bundles of this buffer, open new ones, and want each of them closed in time."""
+    leaving_from_here = list(leaving(planning))  # locks packages: before bundles, and bundles before operations
+    bundles = _open_bundles(planning)
+    for departure in leaving_from_here:
+        _fill(planning, bundles, departure)
+    _write_members(planning.session, bundles)
+    _want_closed(planning, bundles)
+
+
+def _open_bundles(planning: Planning) -> list[_Bundle]:
+    session, max_bytes = planning.session, planning.topology.policy.bundle_max_bytes
+    ids = list(session.scalars(LOCK_OPEN_BUNDLES, {"here": planning.data_location_id}))
+    return [
+        _Bundle(
+            id=row.id,
+            destination=row.destination,
+            site=row.site,
+            is_primary=row.is_primary,
+            closes_at=row.closes_at,
+            size_bytes=int(row.size_bytes),
+            has_operation=row.has_operation,
+            takes_more=row.takes_more,
+            is_full=row.size_bytes >= max_bytes,
+        )
+        for row in session.execute(OPEN_BUNDLES, {"ids": ids})
+    ]
+
+
+def _fill(planning: Planning, bundles: list[_Bundle], departure: Leaving) -> None:
+    """Share the packages among bundles to the sites. What finds no bundle waits until a full one is closed."""
+    if not departure.packages:
+        return
+    max_bytes = planning.topology.policy.bundle_max_bytes
+    sites = _in_turn(planning, departure.sites) if departure.is_primary else departure.sites
+    for package in departure.packages:
+        if any(b.is_for(departure) and b.offer(package, max_bytes=max_bytes) for b in bundles):
+            continue
+        opened = _opened(planning, bundles, sites=sites, is_primary=departure.is_primary)
+        if opened is None:
+            return
+        bundles.append(opened)
+        opened.offer(package, max_bytes=max_bytes)
+
+
+def _in_turn(planning: Planning, sites: tuple[str, ...]) -> tuple[str, ...]:
+    """Archive sites, the one whose last primary bundle from this site is oldest first; never is older than all."""
+    origin, target = aliased(DataLocation), aliased(DataLocation)
+    last = planning.session.execute(
+        select(target.site, func.max(DataTransferPackage.id).label("bundle_id"))
+        .join(origin, origin.id == DataTransferPackage.origin_location_id)
+        .join(target, target.id == DataTransferPackage.destination_location_id)
+        .where(DataTransferPackage.is_primary, origin.site == planning.location.site)
+        .group_by(target.site)
+    )
+    last_bundle = {row.site: row.bundle_id for row in last}
+    return tuple(sorted(sites, key=lambda site: cast(int, last_bundle.get(site, 0))))
+
+
+def _opened(planning: Planning, bundles: list[_Bundle], *, sites: tuple[str, ...], is_primary: bool) -> _Bundle | None:
+    """Open a bundle to the first of the sites that has none open; None if all have."""
+    for site in sites:
+        destination = planning.topology.destination(origin=planning.location.full_name, site=site)
+        if any(bundle.destination == destination.full_name for bundle in bundles):
+            continue
+        row = DataTransferPackage(
+            origin_location_id=planning.data_location_id,
+            destination_location_id=location_id(planning.session, destination.full_name),
+            is_primary=is_primary,
+            closes_at=planning.now + timedelta(seconds=planning.topology.policy.bundle_max_age_seconds),
+        )
+        planning.session.add(row)
+        planning.session.flush()
+        return _Bundle(row.id, destination.full_name, site, is_primary=is_primary, closes_at=row.closes_at)
+    return None
+
+
+def _write_members(session: Session, bundles: list[_Bundle]) -> None:
+    members = [
+        {"data_transfer_package_id": bundle.id, "raw_data_package_id": package.id}
+        for bundle in bundles
+        for package in bundle.added
+    ]
+    if members:
+        session.execute(insert(DataTransferPackageMember), members)
+        set_out = [package.id for bundle in bundles if bundle.is_primary for package in bundle.added]
+        session.execute(SET_OUT, {"package_ids": set_out})
+
+
+def _want_closed(planning: Planning, bundles: list[_Bundle]) -> None:
+    session, max_bytes = planning.session, planning.topology.policy.bundle_max_bytes
+    full = {"ids": [bundle.id for bundle in bundles if bundle.is_full], "now": planning.now}
+    session.execute(CLOSE_SOON, full)
+    session.execute(DUE_AT_ONCE, full)
+    want(
+        session,
+        kind=OperationKind.BUNDLING,
+        data_location_id=planning.data_location_id,
+        operations=[
+            NewOperation(
+                subject_id=bundle.id,
+                not_before=planning.now if bundle.is_full else bundle.closes_at,
+                explanation=f"Its bundle to {bundle.destination} is full; it is closed next."
+                if bundle.is_full
+                else f"Its bundle to {bundle.destination} is open until {clock(bundle.closes_at)},"
+                f" or until it holds {max_bytes:,} bytes.",
+            )
+            for bundle in bundles
+            if not bundle.has_operation
+        ],
+    )
