@@ -2,22 +2,12 @@
 
 from dataclasses import dataclass
 
-from include.topology import DataLocation, LocationType, OperationKind, Topology
+from include.topology import PLACES, DataLocation, OperationKind, Topology
+
+__all__ = ["CONTROL_QUEUE", "PLACES", "Lane", "all_lanes", "lanes_of_host", "lanes_of_kind"]
 
 CONTROL_QUEUE = "control"
 """The queue of light tasks (plan, receive) that need only ops-db."""
-
-PLACES: dict[OperationKind, frozenset[LocationType]] = {
-    OperationKind.REGISTRATION: frozenset({LocationType.SOURCE}),
-    OperationKind.PACKAGING: frozenset({LocationType.SOURCE}),
-    OperationKind.BUNDLING: frozenset({LocationType.BUFFER}),
-    OperationKind.TRANSFER: frozenset({LocationType.BUFFER}),
-    OperationKind.UNPACKING: frozenset({LocationType.BUFFER}),
-    OperationKind.ARCHIVING: frozenset({LocationType.LONG_TERM_ARCHIVE}),
-    OperationKind.STAGING: frozenset({LocationType.PROCESSING}),
-    OperationKind.DELETION: frozenset({LocationType.SOURCE, LocationType.BUFFER, LocationType.PROCESSING}),
-}
-"""Where each kind runs; transfer and unpacking at the destination, and only at sites that have an archive."""
 
 _RECEIVING = frozenset({OperationKind.TRANSFER, OperationKind.UNPACKING})
 

@@ -1,6 +1,6 @@
 """Sites, storage, hosts, instruments, routes and policy: the shape of the observatory, as data.
 
-Read from one YAML file and validated; nothing here touches a disk but `load_topology`. A new site is a change to that file.
+Read from one YAML file and validated; only `load_topology` touches a disk. A new site is a change to that file.
 """
 
 import hashlib
@@ -11,8 +11,10 @@ from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from include.errors import BadInputError, TopologyError
+from include.yaml_places import YamlDocument, read_yaml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,30}$")]
 """A word in a queue name: lower case, no underscore, so that `{site}_{location}_{operation}` reads one way only."""
@@ -43,6 +45,19 @@ class LocationType(StrEnum):
     PROCESSING = "processing"
 
 
+PLACES: dict[OperationKind, frozenset[LocationType]] = {
+    OperationKind.REGISTRATION: frozenset({LocationType.SOURCE}),
+    OperationKind.PACKAGING: frozenset({LocationType.SOURCE}),
+    OperationKind.BUNDLING: frozenset({LocationType.BUFFER}),
+    OperationKind.TRANSFER: frozenset({LocationType.BUFFER}),
+    OperationKind.UNPACKING: frozenset({LocationType.BUFFER}),
+    OperationKind.ARCHIVING: frozenset({LocationType.LONG_TERM_ARCHIVE}),
+    OperationKind.STAGING: frozenset({LocationType.PROCESSING}),
+    OperationKind.DELETION: frozenset({LocationType.SOURCE, LocationType.BUFFER, LocationType.PROCESSING}),
+}
+"""Where each kind runs; transfer and unpacking at the destination, and only at sites that have an archive."""
+
+
 class Model(BaseModel):
     """Frozen, and a key that nobody knows is a mistake."""
 
@@ -71,7 +86,7 @@ class DiskStorage(Model):
     """A folder."""
 
     type: Literal["disk"]
-    root: str
+    root: str = Field(min_length=1)
 
     @model_validator(mode="after")
     def _has_no_dots(self) -> Self:
@@ -191,18 +206,28 @@ class Topology(Model):
             "instruments": [instrument.name for instrument in self.instruments],
             "routes": [f"{route.from_location} to site of {route.to_location}" for route in self.routes],
         }
-        return [f"{kind}: {name} stands twice" for kind, names in named.items() for name in sorted(names) if names.count(name) > 1]
+        named |= {f"instruments.{instrument.name}.modules": list(instrument.modules) for instrument in self.instruments}
+        return [
+            f"{kind}: {name} stands twice"
+            for kind, names in named.items()
+            for name in sorted(set(names))
+            if names.count(name) > 1
+        ]
 
     def _strangers(self) -> list[str]:
         sites = {site.short_name for site in self.sites}
-        hosts = {host.name for host in self.hosts}
         locations = {location.full_name: location for location in self.data_locations}
         problems = [f"hosts.{host.name}: there is no site {host.site}" for host in self.hosts if host.site not in sites]
         for location in self.data_locations:
             where = f"data_locations.{location.full_name}"
             if location.site not in sites:
                 problems.append(f"{where}: there is no site {location.site}")
-            problems += [f"{where}: there is no host {h}" for h in (*location.hosts, *location.mounted_on) if h not in hosts]
+            problems += [f"{where}: {problem}" for problem in self._hosts_of(location)]
+            problems += [
+                f"{where}: slots for {kind}, which never runs at a {location.location_type}"
+                for kind in location.slots
+                if location.location_type not in PLACES.get(kind, ())
+            ]
             archive = location.location_type is LocationType.LONG_TERM_ARCHIVE
             if archive != (location.storage.type == "s3"):
                 problems.append(f"{where}: a long_term_archive is on s3, everything else on disk")
@@ -218,10 +243,34 @@ class Topology(Model):
                 for name in (route.from_location, route.to_location)
                 if name not in locations or locations[name].location_type is not LocationType.BUFFER
             ]
-        problems += self._stuck(locations.values())
-        return problems
+        return [*problems, *self._entangled(), *self._stuck()]
 
-    def _stuck(self, locations: object) -> list[str]:
+    def _hosts_of(self, location: DataLocation) -> list[str]:
+        site_of = {host.name: host.site for host in self.hosts}
+        named = dict.fromkeys((*location.hosts, *location.mounted_on))
+        strangers = [f"there is no host {host}" for host in named if host not in site_of]
+        far = [
+            f"host {host} is at {site_of[host]}, but a disk is reached as a folder only within its site"
+            for host in named
+            if location.storage.type == "disk" and site_of.get(host, location.site) != location.site
+        ]
+        return strangers + far
+
+    def _entangled(self) -> list[str]:
+        """Find disks of a site that lie in one another: what is deleted at one would be gone at the other."""
+        roots = [
+            (location.site, PurePosixPath(location.storage.root), location.full_name)
+            for location in self.data_locations
+            if location.storage.type == "disk"
+        ]
+        return [
+            f"data_locations.{inner}: its root {inner_root} lies in that of {outer} ({outer_root})"
+            for site, outer_root, outer in roots
+            for other_site, inner_root, inner in roots
+            if site == other_site and inner != outer and inner_root.is_relative_to(outer_root)
+        ]
+
+    def _stuck(self) -> list[str]:
         archive_sites = {location.site for location in self.of_type(LocationType.LONG_TERM_ARCHIVE)}
         buffered = {location.site for location in self.of_type(LocationType.BUFFER)}
         needed = {location.site for location in self.of_type(LocationType.SOURCE)} | archive_sites
@@ -232,7 +281,9 @@ class Topology(Model):
                 " have a long_term_archive: nothing could ever be deleted"
             )
         if len(self.of_type(LocationType.LONG_TERM_ARCHIVE)) < self.policy.archive_copies:
-            problems.append(f"policy.archive_copies: {self.policy.archive_copies} asked for, but there are fewer archives")
+            problems.append(
+                f"policy.archive_copies: {self.policy.archive_copies} asked for, but there are fewer archives"
+            )
         return problems
 
     def of_type(self, location_type: LocationType) -> tuple[DataLocation, ...]:
@@ -267,14 +318,22 @@ class Topology(Model):
         for host in self.hosts:
             if host.name == name:
                 return host
-        raise BadInputError(f"There is no host {name!r} in the topology. There are: {', '.join(h.name for h in self.hosts)}.")
+        known = ", ".join(host.name for host in self.hosts)
+        raise BadInputError(f"There is no host {name!r} in the topology. There are: {known}.")
 
     def first_buffer(self, site: str) -> DataLocation:
-        """Return the site's BUFFER with the first priority."""
-        return next(location for location in self.of_type(LocationType.BUFFER) if location.site == site)
+        """Return the site's BUFFER with the first priority.
+
+        Raises:
+            BadInputError: the site has none (only a site without source and archive may be so).
+        """
+        for location in self.of_type(LocationType.BUFFER):
+            if location.site == site:
+                return location
+        raise BadInputError(f"The site {site} has no buffer in the topology, so nothing can be sent there.")
 
     def destination(self, *, origin: str, site: str) -> DataLocation:
-        """Return where a transfer from location `origin` to `site` lands: the route's word, else the site's first BUFFER."""
+        """Return where a transfer from location `origin` to `site` lands: what a route says, else its first BUFFER."""
         for route in self.routes:
             if route.from_location == origin and self.location(route.to_location).site == site:
                 return self.location(route.to_location)
@@ -293,16 +352,25 @@ def parse_topology(text: str, *, where: str) -> Topology:
         TopologyError: every mistake in it, each with its place.
     """
     try:
-        content = yaml.safe_load(text)
+        document = read_yaml(text)
     except yaml.YAMLError as error:
         raise TopologyError(f"{where} is not YAML: {error}") from error
-    if not isinstance(content, dict):
+    if not isinstance(document.content, dict):
         raise TopologyError(f"{where} must be a mapping with sites, hosts and data_locations; it is empty or a list.")
     try:
-        return Topology.model_validate(content)
+        return Topology.model_validate(document.content)
     except ValidationError as error:
-        lines = [f"  {'.'.join(str(part) for part in item['loc']) or 'topology'}: {item['msg']}" for item in error.errors()]
-        raise TopologyError(f"{where} has {len(lines)} mistake(s):\n" + "\n".join(lines)) from error
+        mistakes = [mistake for details in error.errors() for mistake in _mistakes(details, document=document)]
+        raise TopologyError(f"{where} has {len(mistakes)} mistake(s):\n" + "\n".join(mistakes)) from error
+
+
+def _mistakes(details: ErrorDetails, *, document: YamlDocument) -> list[str]:
+    """Say what pydantic found, with the line; what does not fit together carries its place in its own words."""
+    place = details["loc"]
+    if not place:
+        return [f"  {problem}" for problem in details["msg"].removeprefix("Value error, ").split("; ")]
+    path = ".".join(str(part) for part in place)
+    return [f"  line {document.line_of(place)}, {path}: {details['msg']}"]
 
 
 def load_topology(path: Path) -> Topology:
@@ -313,6 +381,7 @@ def load_topology(path: Path) -> Topology:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TopologyError(f"The topology file {path} cannot be read ({error.strerror}); DTS_TOPOLOGY names it.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise TopologyError(f"The topology file {path} cannot be read ({why}); DTS_TOPOLOGY names it.") from error
     return parse_topology(text, where=str(path))
