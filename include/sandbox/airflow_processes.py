@@ -10,7 +10,7 @@ from include.sandbox.accounts import Account, private_file, private_folder
 from include.sandbox.accounts_of_sites import Accounts
 from include.sandbox.airflow_config import AirflowConfig
 from include.sandbox.api import AirflowApi
-from include.sandbox.components import COMPONENTS, airflow_command, queues_of_host, worker_arguments
+from include.sandbox.components import COMPONENTS, WORKER_MODULE, airflow_command, queues_of_host, worker_arguments
 from include.sandbox.connections import ops_db_connection, site_connections
 from include.sandbox.house import House
 from include.sandbox.layout import Layout
@@ -141,6 +141,7 @@ class AirflowProcesses:
             programs=self._house.programs,
             environment=environment,
             account=account,
+            module=WORKER_MODULE if name.startswith("worker-") else "airflow",
         )
 
     def _answers(self, host: str) -> bool:
@@ -151,5 +152,5 @@ class AirflowProcesses:
 def _is_healthy(api: AirflowApi, component: str) -> bool:
     health = api.health()
     if component == "api-server":
-        return bool(health)
+        return bool(health) and api.task_api_answers()
     return health.get(component.replace("-", "_")) == "healthy"

@@ -34,6 +34,13 @@ class AirflowApi:
             return {}
         return {name: str(part["status"]) for name, part in answer.json().items() if part}
 
+    def task_api_answers(self) -> bool:
+        """Tell whether the API that tasks talk to answers; the first request builds it (4 s of CPU, tasks wait 5 s)."""
+        try:
+            return self._client.get("/execution/health").is_success
+        except httpx.TransportError:
+            return False
+
     def log_in(self) -> None:
         """Fetch a token for the requests below."""
         answer = self._checked(

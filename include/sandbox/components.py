@@ -16,6 +16,8 @@ COMPONENTS = {
 }
 """Arguments of `airflow` by name of the component."""
 
+WORKER_MODULE = "include.sandbox.preloaded_worker"
+
 
 def airflow_command(
     arguments: tuple[str, ...],
@@ -25,11 +27,12 @@ def airflow_command(
     programs: Programs,
     environment: dict[str, str],
     account: Account | None,
+    module: str = "airflow",
 ) -> Command:
     """Return how to run `airflow ...` as a daemon."""
     return Command(
         name=name,
-        arguments=(programs.python, "-m", "airflow", *arguments),
+        arguments=(programs.python, "-m", module, *arguments),
         log=log,
         environment={**programs.environment_variables, **environment},
         account=account,
