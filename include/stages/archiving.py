@@ -152,7 +152,7 @@ def run(work: Work) -> Done:
     sidecar = _sidecar(work, package).to_json()
     archive.write(sidecar_key(package.path), [sidecar], size_bytes=len(sidecar))
     return Done(
-        explanation=f"{package.manifest.name}, {package.manifest.size_bytes:,} bytes, {how}, was read back and verified,"
+        explanation=f"{package.manifest.name}, {package.manifest.size_bytes:,} bytes, {how}, was read back and verified"
         " and has its sidecar. Copies elsewhere may go once enough archives have it.",
         size_bytes=package.manifest.size_bytes,
         record=lambda session: _record(session, package, data_location_id=work.lease.data_location_id),

@@ -103,12 +103,14 @@ def run(work: Work) -> Done:
         status = transfer.unpacking_status
         return Done(explanation=f"Nothing was to be done: unpacking of data transfer {transfer.id} is {status}.")
     if transfer.transfer_status is not WorkStatus.COMPLETED:
-        raise WaitingError(f"Data transfer {transfer.id} is {transfer.transfer_status}: what is missing comes first.")
+        raise WaitingError(
+            f"Data transfer {transfer.id} is {transfer.transfer_status}: what is missing has to come first."
+        )
     findings = _verify(work, transfer)
     if not findings.bad:
         return Done(
-            explanation=f"{len(findings.good)} package(s), {findings.size_bytes:,} bytes, and every file in them are what"
-            " they should be. Archiving and copies to other archives come next.",
+            explanation=f"{len(findings.good)} package(s), {findings.size_bytes:,} bytes, and every file in them are"
+            " what they should be. Archiving and copies to other archives come next.",
             size_bytes=findings.size_bytes,
             record=lambda session: _record_good(session, transfer, findings),
         )

@@ -1,0 +1,267 @@
+"""Archiving on a real S3 store: what is recorded is what was read back."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from include.integrity.checksum import checksum_of
+from include.integrity.manifest import PackageManifest
+from include.metadata.sidecar import Sidecar, sidecar_key
+from include.operations.record import reset
+from include.ops_db.manifests import load_manifest
+from include.ops_db.states import CopyStatus, PackageState, WorkStatus
+from include.ops_db.tables import ExecutedObsUnit, RawDataPackage
+from include.sandbox.s3 import S3
+from include.stages import archiving, transfer, unpacking
+from include.storage.interface import Chunk
+from include.storage.s3 import S3Storage
+from include.storage.s3_client import S3Address
+from include.topology import OperationKind
+from tests.observatory import Observatory
+from tests.stages.filed import STARTED_AT, packages
+from tests.stages.moved import DESTINATION, bundled, copy_at, newest, packaged, set_status, spoil, unpacked
+
+KIND = OperationKind.ARCHIVING
+HERE = "cologne_archive"
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with S3.running(tmp_path_factory.mktemp("s3"), bucket="cologne-archive") as store:
+        yield store
+
+
+def address(store: S3) -> S3Address:
+    return S3Address(endpoint_url=store.endpoint, bucket=store.bucket, key=store.key, secret=store.secret)
+
+
+class Watched(S3Storage):
+    """Notes what is written; `damage` flips a byte of what was written behind the store's back."""
+
+    damage = 0
+
+    def __init__(self, store: S3) -> None:
+        super().__init__(address(store), part_bytes=5 * MIB)
+        self.written: list[str] = []
+        self._store = store
+
+    def write(self, path: str, chunks: Iterable[Chunk], *, size_bytes: int | None = None) -> None:
+        super().write(path, chunks, size_bytes=size_bytes)
+        self.written.append(path)
+        if self.damage:
+            self.damage -= 1
+            flip(self.file(path))
+
+    def file(self, path: str) -> Path:
+        return self._store.folder / "store" / self._store.bucket / path
+
+
+def flip(path: Path, at: int = 700) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def archive(observatory: Observatory, store: S3) -> Iterator[Watched]:
+    archive = Watched(store)
+    observatory.storages[HERE] = archive
+    yield archive
+    archive.close()
+
+
+def content(archive: Watched, path: str) -> bytes:
+    return b"".join(archive.read(path))
+
+
+def package_now(observatory: Observatory, package: RawDataPackage) -> RawDataPackage:
+    return next(row for row in packages(observatory.engine) if row.id == package.id)
+
+
+def test_a_verified_package_is_archived_verified_and_described(observatory, archive):
+    (package,) = unpacked(observatory)
+    assert observatory.run(archiving, HERE).completed == 1
+    stored = content(archive, package.path)
+    assert checksum_of([stored]) == package.checksum
+    copy = copy_at(observatory, package, HERE)
+    assert (copy.status, copy.checksum, copy.path) == (CopyStatus.PRESENT, package.checksum, package.path)
+    assert copy.size_bytes == package.size_bytes
+    assert copy.verified_at is not None
+    row = package_now(observatory, package)
+    assert row.state is PackageState.ARCHIVED
+    assert row.archived_at is not None
+    done = newest(observatory, KIND)
+    assert "went from cologne_buffer to cologne_archive, was read back and verified" in done.explanation
+    assert observatory.plan(archiving, HERE).batches == []
+
+
+def test_a_package_of_several_parts_is_archived(observatory, archive):
+    (package,) = unpacked(observatory, size=12 * MIB)
+    observatory.run(archiving, HERE)
+    assert package.size_bytes > 2 * 5 * MIB
+    assert checksum_of([content(archive, package.path)]) == package.checksum
+
+
+def test_the_sidecar_says_where_every_file_lies_and_how_to_check_it(observatory, archive):
+    (package,) = unpacked(observatory)
+    observatory.run(archiving, HERE)
+    sidecar = Sidecar.model_validate_json(content(archive, sidecar_key(package.path)))
+    stored = content(archive, package.path)
+    with Session(observatory.engine) as session:
+        assert sidecar.manifest == load_manifest(session, package.id)
+    assert sidecar.manifest.checksum == checksum_of([stored])
+    with tarfile.open(fileobj=io.BytesIO(stored)) as tar:
+        members = tar.getmembers()
+    assert [member.path for member in sidecar.manifest.members] == [member.name for member in members]
+    for member in sidecar.manifest.members:
+        assert checksum_of([stored[member.offset_bytes : member.end_bytes]]) == member.checksum
+    assert (sidecar.instrument, sidecar.instrument_module, sidecar.number) == ("primecam", "mod280", 1)
+
+
+def test_the_sidecar_has_the_obscore_fields_of_the_observation(observatory, archive):
+    (package,) = packaged(observatory)
+    with Session(observatory.engine) as session, session.begin():
+        session.execute(update(ExecutedObsUnit).values(finished_at=STARTED_AT + timedelta(hours=6)))
+    bundled(observatory, [package])
+    observatory.run(transfer, DESTINATION)
+    observatory.run(unpacking, DESTINATION)
+    observatory.run(archiving, HERE)
+    fields = json.loads(content(archive, sidecar_key(package.path)))["obscore"]
+    assert fields["obs_id"] == str(package.executed_obs_unit_id)
+    assert fields["obs_publisher_did"] == f"ivo://ccat/raw?{package.name}"
+    assert fields["access_url"] == f"s3://cologne-archive/{package.path}"
+    assert fields["access_estsize"] == -(-package.size_bytes // 1000)
+    assert fields["t_max"] - fields["t_min"] == pytest.approx(0.25, abs=1e-9)
+    assert fields["t_exptime"] == 6 * 3600
+    assert (fields["facility_name"], fields["instrument_name"], fields["calib_level"]) == ("FYST", "primecam", 0)
+    assert fields["target_name"] is None
+
+
+def test_only_verified_copies_in_a_buffer_of_the_same_site_are_planned(observatory, archive):
+    (package,) = packaged(observatory)
+    assert observatory.plan(archiving, HERE).batches == [], "it is only in the ccat buffer"
+    bundled(observatory, [package])
+    observatory.run(transfer, DESTINATION)
+    assert observatory.plan(archiving, HERE).batches == [], "it is not verified here"
+    observatory.run(unpacking, DESTINATION)
+    assert observatory.plan(archiving, "us_archive").batches == [], "it is at another site"
+    assert len(observatory.plan(archiving, HERE).batches) == 1
+    observatory.plan(archiving, HERE)
+    (wanted,) = observatory.operations(KIND)
+    assert wanted.size_bytes == package.size_bytes
+
+
+def test_an_object_that_is_there_already_is_read_back_instead_of_uploaded(observatory, archive):
+    (package,) = unpacked(observatory)
+    S3Storage.write(archive, package.path, [(observatory.folder(DESTINATION) / package.path).read_bytes()])
+    assert observatory.run(archiving, HERE).completed == 1
+    assert archive.written == [sidecar_key(package.path)]
+    assert "was in cologne_archive already" in newest(observatory, KIND).explanation
+    assert copy_at(observatory, package, HERE).verified_at is not None
+
+
+@pytest.mark.parametrize("same_size", [True, False])
+def test_a_wrong_object_that_is_there_already_is_not_believed(observatory, archive, same_size):
+    (package,) = unpacked(observatory)
+    S3Storage.write(archive, package.path, [bytes(package.size_bytes if same_size else 5)])
+    assert observatory.run(archiving, HERE).completed == 1
+    assert archive.written == [package.path, sidecar_key(package.path)]
+    assert checksum_of([content(archive, package.path)]) == package.checksum
+
+
+def test_an_archive_that_gives_back_other_bytes_gets_no_copy_recorded(observatory, archive):
+    (package,) = unpacked(observatory)
+    archive.damage = 1
+    assert len(observatory.run(archiving, HERE).failed) == 1
+    failed = newest(observatory, KIND)
+    assert f"{package.path} in cologne_archive, read back, has checksum" in failed.explanation
+    assert copy_at(observatory, package, HERE) is None
+    assert archive.stat(sidecar_key(package.path)) is None
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.PRESENT
+    row = package_now(observatory, package)
+    assert (row.state, row.archived_at) == (PackageState.WAITING, None)
+
+    reset(observatory.engine, operation_ids=[failed.id], person="somebody", reason="the store was mended")
+    assert observatory.run(archiving, HERE).completed == 1
+    assert checksum_of([content(archive, package.path)]) == package.checksum
+
+
+def test_a_source_copy_that_changed_is_marked_corrupt_and_makes_no_object(observatory, archive):
+    (package,) = unpacked(observatory)
+    spoil(observatory, package, DESTINATION)
+    assert len(observatory.run(archiving, HERE).failed) == 1
+    failed = newest(observatory, KIND)
+    assert f"{package.path} in cologne_buffer has checksum" in failed.explanation
+    assert "marked corrupt" in failed.explanation
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.CORRUPT
+    assert archive.stat(package.path) is None
+    assert copy_at(observatory, package, HERE) is None
+
+
+def test_a_source_copy_that_is_gone_is_marked_missing(observatory, archive):
+    (package,) = unpacked(observatory)
+    (observatory.folder(DESTINATION) / package.path).unlink()
+    assert len(observatory.run(archiving, HERE).failed) == 1
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.MISSING
+
+
+def test_without_a_verified_copy_it_waits_and_a_repaired_one_is_archived(observatory, archive):
+    (package,) = unpacked(observatory)
+    spoil(observatory, package, DESTINATION)
+    observatory.run(archiving, HERE)
+    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="again")
+    assert observatory.run(archiving, HERE).later == 1
+    assert "No buffer at cologne has a verified copy" in newest(observatory, KIND).explanation
+    bundled(observatory, [package])
+    (observatory.folder(DESTINATION) / package.path).unlink()
+    observatory.run(transfer, DESTINATION)
+    observatory.run(unpacking, DESTINATION)
+    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="again")
+    assert observatory.run(archiving, HERE).completed == 1
+
+
+def test_a_corrupt_archive_copy_is_planned_again_and_repaired_from_the_buffer(observatory, archive):
+    (package,) = unpacked(observatory)
+    observatory.run(archiving, HERE)
+    archived_at = package_now(observatory, package).archived_at
+    flip(archive.file(package.path))
+    set_status(observatory, copy_at(observatory, package, HERE), CopyStatus.CORRUPT)
+    assert observatory.run(archiving, HERE).completed == 1
+    assert copy_at(observatory, package, HERE).status is CopyStatus.PRESENT
+    assert checksum_of([content(archive, package.path)]) == package.checksum
+    assert package_now(observatory, package).archived_at == archived_at, "the first archive is what counts"
+
+
+def test_the_second_archive_changes_nothing_about_when_it_was_archived(observatory, archive):
+    (package,) = unpacked(observatory)
+    observatory.run(archiving, HERE)
+    archived_at = package_now(observatory, package).archived_at
+    bundled(observatory, [package], origin="cologne_buffer", destination="us_buffer")
+    observatory.run(transfer, "us_buffer")
+    observatory.run(unpacking, "us_buffer")
+    assert observatory.run(archiving, "us_archive").completed == 1
+    assert copy_at(observatory, package, "us_archive").verified_at is not None
+    assert package_now(observatory, package).archived_at == archived_at
+
+
+def test_running_it_twice_records_it_once(observatory, archive):
+    unpacked(observatory)
+    (batch,) = observatory.plan(archiving, HERE).batches
+    assert observatory.runner(archiving, HERE).run(batch).completed == 1
+    assert observatory.runner(archiving, HERE, run_id="cleared").run(batch).passed_over == 1
+    assert newest(observatory, KIND).status is WorkStatus.COMPLETED
+
+
+def test_the_manifest_in_the_sidecar_is_one_that_packaging_would_read(observatory, archive):
+    (package,) = unpacked(observatory)
+    observatory.run(archiving, HERE)
+    raw = json.loads(content(archive, sidecar_key(package.path)))["manifest"]
+    assert PackageManifest.from_json(json.dumps(raw)).name == package.name

@@ -1,0 +1,228 @@
+"""The destination pulls a bundle's packages, says what it did, and names the copy that is damaged."""
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from include.errors import NoSpaceError
+from include.operations.record import reset
+from include.ops_db.states import CopyStatus, WorkStatus
+from include.ops_db.tables import DataTransfer, OperationAttempt
+from include.stages import transfer, unpacking
+from include.storage.disk import DiskStorage
+from include.storage.interface import Space
+from include.topology import OperationKind
+from tests.observatory import Observatory
+from tests.stages.filed import files_below
+from tests.stages.moved import (
+    DESTINATION,
+    ORIGIN,
+    bundled,
+    copy_at,
+    newest,
+    packaged,
+    set_status,
+    spoil,
+    transfer_row,
+    unpacked,
+)
+
+KIND = OperationKind.TRANSFER
+
+
+class Full(DiskStorage):
+    """A buffer with a given number of free bytes."""
+
+    free_bytes = 0
+
+    def space(self) -> Space:
+        return Space(total_bytes=10**12, free_bytes=self.free_bytes)
+
+
+def attempts(observatory: Observatory) -> list[OperationAttempt]:
+    with Session(observatory.engine) as session:
+        return list(session.query(OperationAttempt).order_by(OperationAttempt.operation_id, OperationAttempt.number))
+
+
+def test_a_bundle_is_pulled_whole_and_waits_for_unpacking(observatory):
+    made = packaged(observatory, count=3)
+    way = bundled(observatory, made)
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert files_below(observatory.folder(DESTINATION)) == sorted(package.path for package in made)
+    for package in made:
+        sent, arrived = (observatory.folder(place) / package.path for place in (ORIGIN, DESTINATION))
+        assert sent.read_bytes() == arrived.read_bytes()
+        assert copy_at(observatory, package, DESTINATION) is None, "a copy counts only once it is verified"
+    row = transfer_row(observatory, way)
+    assert (row.transfer_status, row.unpacking_status) == (WorkStatus.COMPLETED, WorkStatus.PENDING)
+    assert row.transferred_at is not None
+
+
+def test_the_explanation_has_bytes_seconds_rate_and_what_comes_next(observatory):
+    made = packaged(observatory, count=2)
+    bundled(observatory, made)
+    observatory.run(transfer, DESTINATION)
+    done = newest(observatory, KIND)
+    size = sum(package.size_bytes for package in made)
+    assert f"{size:,} bytes came from ccat_buffer in" in done.explanation
+    assert "MB/s" in done.explanation
+    assert "not sent again" not in done.explanation
+    assert "Unpacking verifies them next" in done.explanation
+    assert attempts(observatory)[-1].size_bytes == size
+
+
+def test_planning_again_wants_nothing_twice_and_sizes_are_known(observatory):
+    made = packaged(observatory, count=2)
+    bundled(observatory, made)
+    observatory.plan(transfer, DESTINATION)
+    observatory.plan(transfer, DESTINATION)
+    (wanted,) = observatory.operations(KIND)
+    assert wanted.size_bytes == sum(package.size_bytes for package in made)
+    assert observatory.plan(transfer, "us_buffer").batches == []
+
+
+def test_a_finished_transfer_is_not_planned_again(observatory):
+    bundled(observatory, packaged(observatory))
+    observatory.run(transfer, DESTINATION)
+    assert observatory.plan(transfer, DESTINATION).batches == []
+
+
+def test_after_a_crash_only_the_rest_is_sent(observatory):
+    first, second = packaged(observatory, count=2)
+    bundled(observatory, [first, second])
+    target = observatory.folder(DESTINATION) / first.path
+    target.parent.mkdir(parents=True)
+    target.write_bytes((observatory.folder(ORIGIN) / first.path).read_bytes())
+    observatory.run(transfer, DESTINATION)
+    explanation = newest(observatory, KIND).explanation
+    assert f"{second.size_bytes:,} bytes came" in explanation
+    assert f"{first.size_bytes:,} bytes were here already and not sent again" in explanation
+
+
+def test_it_hands_back_when_time_is_up_and_goes_on(observatory, monkeypatch):
+    monkeypatch.setattr(transfer, "YIELD_SECONDS", 0.0)
+    made = packaged(observatory, count=3)
+    way = bundled(observatory, made)
+    for _ in range(2):
+        assert observatory.run(transfer, DESTINATION).later == 1
+        assert newest(observatory, KIND).status is WorkStatus.PENDING
+        assert "The rest comes next." in newest(observatory, KIND).explanation
+        assert transfer_row(observatory, way).transfer_status is WorkStatus.PENDING
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert len(files_below(observatory.folder(DESTINATION))) == 3
+    assert newest(observatory, KIND).failure_count == 0
+
+
+@pytest.mark.parametrize("room", [0, -1])
+def test_a_full_buffer_is_waited_for_and_named_with_its_numbers(observatory, room):
+    (package,) = packaged(observatory)
+    bundled(observatory, [package])
+    buffer = Full(observatory.folder(DESTINATION))
+    observatory.storages[DESTINATION] = buffer
+    buffer.free_bytes = package.size_bytes + transfer.RESERVE_BYTES + room
+    report = observatory.run(transfer, DESTINATION)
+    if room == 0:
+        assert report.completed == 1
+        return
+    assert report.later == 1
+    assert attempts(observatory)[-1].error_class == NoSpaceError.__name__
+    explanation = newest(observatory, KIND).explanation
+    assert f"cologne_buffer has {buffer.free_bytes:,} of 1,000,000,000,000 bytes free" in explanation
+    assert f"needs {package.size_bytes:,} more" in explanation
+    assert files_below(observatory.folder(DESTINATION)) == []
+
+
+def test_what_has_arrived_needs_no_room(observatory):
+    (package,) = packaged(observatory)
+    bundled(observatory, [package])
+    observatory.storages[DESTINATION] = Full(observatory.folder(DESTINATION))
+    target = observatory.folder(DESTINATION) / package.path
+    target.parent.mkdir(parents=True)
+    target.write_bytes((observatory.folder(ORIGIN) / package.path).read_bytes())
+    assert observatory.run(transfer, DESTINATION).completed == 1
+
+
+def test_a_damaged_copy_at_the_origin_is_marked_and_the_others_arrive(observatory):
+    bad, good = packaged(observatory, count=2)
+    way = bundled(observatory, [bad, good])
+    spoil(observatory, bad, ORIGIN)
+    report = observatory.run(transfer, DESTINATION)
+    assert len(report.failed) == 1
+    failed = newest(observatory, KIND)
+    assert failed.status is WorkStatus.FAILED
+    assert f"{bad.name}: block 0" in failed.explanation
+    assert "came from ccat_buffer" in failed.explanation
+    assert "marked corrupt" in failed.explanation
+    assert attempts(observatory)[-1].outcome == "integrity"
+    assert copy_at(observatory, bad, ORIGIN).status is CopyStatus.CORRUPT
+    assert copy_at(observatory, good, ORIGIN).status is CopyStatus.PRESENT
+    assert transfer_row(observatory, way).transfer_status is WorkStatus.PENDING
+    assert (observatory.folder(DESTINATION) / good.path).exists()
+    assert not (observatory.folder(DESTINATION) / bad.path).exists()
+
+
+def test_with_a_good_copy_put_back_a_retry_repairs_it(observatory):
+    (package,) = packaged(observatory)
+    way = bundled(observatory, [package])
+    spoil(observatory, package, ORIGIN)
+    observatory.run(transfer, DESTINATION)
+    spoil(observatory, package, ORIGIN)
+    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="mended")
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert transfer_row(observatory, way).transfer_status is WorkStatus.COMPLETED
+
+
+def test_a_status_that_says_otherwise_is_not_overwritten(observatory):
+    (package,) = packaged(observatory)
+    way = bundled(observatory, [package])
+    spoil(observatory, package, ORIGIN)
+    copy = copy_at(observatory, package, ORIGIN)
+    set_status(observatory, copy, CopyStatus.MISSING)
+    observatory.run(transfer, DESTINATION)
+    assert copy_at(observatory, package, ORIGIN).status is CopyStatus.MISSING
+    assert transfer_row(observatory, way).transfer_status is WorkStatus.PENDING
+
+
+def test_a_transfer_cancelled_by_a_person_moves_nothing(observatory):
+    way = bundled(observatory, packaged(observatory))
+    plan = observatory.plan(transfer, DESTINATION)
+    with Session(observatory.engine) as session, session.begin():
+        session.execute(update(DataTransfer).values(transfer_status=WorkStatus.CANCELLED))
+    observatory.runner(transfer, DESTINATION).run(plan.batches[0])
+    assert files_below(observatory.folder(DESTINATION)) == []
+    assert transfer_row(observatory, way).transfer_status is WorkStatus.CANCELLED
+
+
+def test_a_missing_file_at_the_origin_calls_a_person_and_names_it(observatory):
+    (package,) = packaged(observatory)
+    bundled(observatory, [package])
+    (observatory.folder(ORIGIN) / package.path).unlink()
+    assert len(observatory.run(transfer, DESTINATION).failed) == 1
+    assert package.path in newest(observatory, KIND).explanation
+
+
+def test_packages_that_were_verified_here_by_this_transfer_are_not_sent_again_wherever_they_are(observatory):
+    """Sent back because of another package, it must not fetch what has been archived and deleted since."""
+    good, bad = packaged(observatory, count=2)
+    bundled(observatory, [good, bad])
+    observatory.run(transfer, DESTINATION)
+    spoil(observatory, bad, DESTINATION)
+    observatory.run(unpacking, DESTINATION)
+    set_status(observatory, copy_at(observatory, good, DESTINATION), CopyStatus.DELETED)
+    (observatory.folder(DESTINATION) / good.path).unlink()
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert not (observatory.folder(DESTINATION) / good.path).exists()
+    assert newest(observatory, KIND).size_bytes == bad.size_bytes
+    assert observatory.run(unpacking, DESTINATION).completed == 1
+    assert copy_at(observatory, good, DESTINATION).status is CopyStatus.DELETED
+    assert copy_at(observatory, bad, DESTINATION).status is CopyStatus.PRESENT
+
+
+def test_a_package_that_was_deleted_here_long_ago_comes_again_with_a_new_transfer(observatory):
+    (package,) = unpacked(observatory)
+    set_status(observatory, copy_at(observatory, package, DESTINATION), CopyStatus.DELETED)
+    (observatory.folder(DESTINATION) / package.path).unlink()
+    bundled(observatory, [package])
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert observatory.run(unpacking, DESTINATION).completed == 1
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.PRESENT
