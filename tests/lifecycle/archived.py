@@ -124,7 +124,9 @@ class Archived:
         with Session(self.observatory.engine, expire_on_commit=False) as session:
             return list(
                 session.scalars(
-                    select(DeletionRecord).where(DeletionRecord.raw_data_package_id == self.id).order_by(DeletionRecord.id)
+                    select(DeletionRecord)
+                    .where(DeletionRecord.raw_data_package_id == self.id)
+                    .order_by(DeletionRecord.id)
                 )
             )
 

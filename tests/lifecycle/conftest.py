@@ -1,6 +1,7 @@
-"""One database for all tests of this folder, emptied before each: making a database takes longer than such a test."""
+"""One database for many tests, emptied before each: making a database takes longer than such a test."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -10,14 +11,17 @@ from include.ops_db.tables import Base
 from include.sandbox.postgres import Postgres
 from tests.conftest import TEMPLATE
 
+_databases = count(1)
 
-@pytest.fixture(scope="package")
+
+@pytest.fixture(scope="session")
 def shared_engine(postgres: Postgres) -> Iterator[Engine]:
-    url = postgres.create_database("ops_db_lifecycle", template=TEMPLATE)
+    name = f"ops_db_lifecycle_{next(_databases)}"
+    url = postgres.create_database(name, template=TEMPLATE)
     engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=CLIENT_OPTIONS)
     yield engine
     engine.dispose()
-    postgres.drop_database("ops_db_lifecycle")
+    postgres.drop_database(name)
 
 
 @pytest.fixture

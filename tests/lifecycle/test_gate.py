@@ -95,7 +95,8 @@ def test_an_archive_copy_that_is_not_verified_and_meant_to_stay_does_not_count(p
     package.change_copy("us_archive", **values)
 
     assert package.refusal(location) == (
-        f"{package.name} has 1 verified archive copies at 1 sites, and 2 at 2 are needed; not counted: us_archive ({why})."
+        f"{package.name} has 1 verified archive copies at 1 sites, and 2 at 2 are needed;"
+        f" not counted: us_archive ({why})."
     )
     assert package.records() == []
     assert not set(package.statuses(location)) & {CopyStatus.DELETION_IN_PROGRESS}
@@ -142,7 +143,7 @@ def test_a_raw_file_that_another_observation_filed_too_stays(observatory):
 
     reason = first.refusal("ccat_source")
     assert f"is also filed for observation {second.observation}" in reason
-    assert sorted(FILES)[0] in reason
+    assert min(FILES) in reason
 
 
 def test_everything_stays_for_the_grace_period(package):
@@ -201,7 +202,7 @@ def test_the_origin_of_the_primary_transfer_is_not_needed_for_further_archives(p
     assert isinstance(package.ask("ccat_buffer"), Allowed)
 
 
-@pytest.mark.parametrize("status", [WorkStatus.PENDING, WorkStatus.SCHEDULED, WorkStatus.IN_PROGRESS, WorkStatus.FAILED])
+@pytest.mark.parametrize("status", ["pending", "scheduled", "in_progress", "failed"])
 @pytest.mark.parametrize(
     ("kind", "works_at", "location"),
     [
@@ -381,9 +382,7 @@ def add_operation(package: Archived, *, kind: OperationKind, works_at: str, stat
         return operation.id
 
 
-def add_bundle(
-    package: Archived, *, transfer: WorkStatus | None, unpacking: WorkStatus = WorkStatus.PENDING
-) -> int:
+def add_bundle(package: Archived, *, transfer: WorkStatus | None, unpacking: WorkStatus = WorkStatus.PENDING) -> int:
     """From cologne to us once more; without a transfer it is open."""
     with Session(package.observatory.engine) as session, session.begin():
         places = location_ids(session)
