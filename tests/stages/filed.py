@@ -1,6 +1,6 @@
 """Observations that are filed already: files on the disk, rows in ops-db, without going through registration."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -21,7 +21,9 @@ from include.ops_db.tables import (
     RawDataFile,
     RawDataPackage,
 )
-from include.topology import DataLocation, Topology
+from include.storage.disk import DiskStorage
+from include.topology import DiskStorage as DiskOf
+from include.topology import Topology
 from tests.observatory import Observatory
 
 STARTED_AT = datetime(2026, 4, 1, 3, 20, tzinfo=UTC)
@@ -108,10 +110,16 @@ def files_below(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
 
-def with_locations(observatory: Observatory, locations: Iterable[DataLocation]) -> None:
-    """Add DataLocations to the topology and apply it; their storage is not opened."""
+def add_location(observatory: Observatory, *, like: str, **changes: object) -> str:
+    """Apply a topology with one more DataLocation, which has a folder of its own; return its full name."""
     topology = observatory.topology
-    changed = topology.model_copy(update={"data_locations": (*topology.data_locations, *locations)})
+    model = topology.location(like)
+    folder = observatory.root / "added" / str(changes["name"])
+    folder.mkdir(parents=True)
+    added = model.model_copy(update={"storage": DiskOf(type="disk", root=str(folder)), **changes})
+    changed = topology.model_copy(update={"data_locations": (*topology.data_locations, added)})
     observatory.topology = Topology.model_validate(changed.model_dump())  # a copy would keep the hash of the old one
+    observatory.storages[added.full_name] = DiskStorage(folder)
     with Session(observatory.engine) as session, session.begin():
         apply_topology(session, observatory.topology, applied_by="tests")
+    return added.full_name

@@ -23,10 +23,9 @@ from include.ops_db.tables import PhysicalCopy, RawDataFile, RawDataPackage
 from include.stages import packaging
 from include.storage.disk import DiskStorage
 from include.storage.interface import Chunk, Space
-from include.topology import DataLocation, LocationType, OperationKind
-from include.topology import DiskStorage as DiskOf
+from include.topology import OperationKind
 from tests.observatory import Observatory
-from tests.stages.filed import file_observation, files_below, finish_observation, packages, with_locations
+from tests.stages.filed import add_location, file_observation, files_below, finish_observation, packages
 
 HERE = "ccat_source"
 ODD_FILES = {
@@ -105,21 +104,9 @@ def retry(observatory: Observatory) -> BatchReport:
     return package_files(observatory)
 
 
-def new_buffer(observatory: Observatory, *, priority: int) -> DataLocation:
-    folder = observatory.root / "ccat" / "spare"
-    folder.mkdir()
-    location = DataLocation(
-        site="ccat",
-        name="spare",
-        location_type=LocationType.BUFFER,
-        storage=DiskOf(type="disk", root=str(folder)),
-        hosts=("ccat-buffer",),
-        mounted_on=("ccat-instrument",),
-        priority=priority,
-    )
-    with_locations(observatory, [location])
-    observatory.storages[location.full_name] = DiskStorage(folder)
-    return location
+def new_buffer(observatory: Observatory, *, priority: int) -> None:
+    """Another buffer at the same site: ccat_spare."""
+    add_location(observatory, like="ccat_buffer", name="spare", priority=priority)
 
 
 # What is made
@@ -211,7 +198,7 @@ def test_five_thousand_small_files_are_one_package_within_seconds(observatory: O
     file_observation(observatory, {f"{index // 100:02}/{index:04}.g3": b"%d" % index for index in range(5000)})
     begun = time.monotonic()
     assert package_files(observatory).completed == 1
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 30  # 2.8 on two idle cores
     (package,) = packages(observatory.engine)
     with Session(observatory.engine) as session:
         manifest = load_manifest(session, package.id)
@@ -325,8 +312,7 @@ def test_plans_at_the_same_moment_cut_each_file_once(engine: Engine, tmp_path: P
 
 def test_two_sources_of_one_observation_never_give_a_number_twice(engine: Engine, tmp_path: Path) -> None:
     observatory = Observatory.build(engine, tmp_path / "observatory", package_max_files=1)
-    other = observatory.topology.location(HERE).model_copy(update={"name": "second"})
-    with_locations(observatory, [other])
+    add_location(observatory, like=HERE, name="second")
     observation = file_observation(observatory, {str(number): b"" for number in range(20)}, finished=False)
     file_observation(
         observatory, {str(number): b"" for number in range(20, 40)}, observation=observation, source="ccat_second"
