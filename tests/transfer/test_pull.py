@@ -183,6 +183,18 @@ def test_a_journal_without_its_part_file_is_worth_nothing(there, root):
     assert (root / item.path).read_bytes() == CONTENT
 
 
+def test_a_journal_left_by_a_renamed_file_does_not_spoil_that_of_the_next(there, root):
+    """Power fails between the rename and the journal's end; then the file is taken away, and begun anew."""
+    item = put(CONTENT, at=there.root)
+    lines = [f"{item.content.checksum} {BLOCK} {n} {item.content.block_checksums[n]}\n" for n in range(5)]
+    (root / item.path).parent.mkdir(parents=True)
+    (root / f"{item.path}.journal").write_text("".join(lines))
+    assert pull_all([item], there, root, yield_after_seconds=0) == Pulled(BLOCK, 0, finished=False)
+    assert missing_bytes(item, root=root) == SIZE - BLOCK
+    assert pull_all([item], there, root) == Pulled(SIZE - BLOCK, BLOCK, finished=True)
+    assert (root / item.path).read_bytes() == CONTENT
+
+
 def test_a_lost_lease_ends_it_after_the_block_and_the_block_is_kept(there, root):
     item = put(CONTENT, at=there.root)
 

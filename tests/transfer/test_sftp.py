@@ -30,7 +30,7 @@ def there(server: RunningSftp, tmp_path: Path) -> Iterator[SftpStorage]:
         host=server.host,
         port=server.port,
         username=server.user,
-        private_key_path=server.client_key.private,
+        private_key_path=str(server.client_key.private),
         host_key=server.host_key.public,
         root=str(tmp_path / "origin"),
     )
