@@ -1,7 +1,7 @@
 """A Celery worker that has imported what tasks need: `python -m include.sandbox.preloaded_worker celery worker ...`.
 
-Airflow runs each task in a fork of the worker. What the worker has not imported, every task imports anew: 0.4 s of CPU
-for a task that does nothing, 2-3 s for one that uses the SFTP and S3 hooks. Forks have for nothing what it imports once.
+Airflow runs each task in a fork of the worker. What the worker has not imported, every task imports anew: 0.4 s of
+CPU for a task that does nothing, 2-3 s for one that uses the SFTP and S3 hooks. A fork has it for nothing.
 """
 
 import importlib
