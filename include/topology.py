@@ -5,7 +5,6 @@ Read from one YAML file and validated; only `load_topology` touches a disk. A ne
 
 import hashlib
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -291,7 +290,7 @@ class Topology(Model):
         found = [location for location in self.data_locations if location.location_type is location_type]
         return tuple(sorted(found, key=lambda location: (location.priority, location.full_name)))
 
-    @cached_property
+    @property
     def archive_sites(self) -> tuple[str, ...]:
         """Short names of the sites that have a long-term archive, in the file's order."""
         having = {location.site for location in self.of_type(LocationType.LONG_TERM_ARCHIVE)}
@@ -339,7 +338,7 @@ class Topology(Model):
                 return self.location(route.to_location)
         return self.first_buffer(site)
 
-    @cached_property
+    @property  # not cached: model_copy would carry the old hash over to a changed topology
     def sha256(self) -> str:
         """Hash of the content, independent of spacing and comments in the file (hex, 64 digits)."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

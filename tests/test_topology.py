@@ -210,6 +210,14 @@ def test_the_hash_is_that_of_the_content() -> None:
     assert len(topology.sha256) == 64
 
 
+def test_a_changed_copy_has_a_hash_and_archives_of_its_own() -> None:
+    topology = parse_topology(SANDBOX, where="sandbox.yaml")
+    before = (topology.sha256, topology.archive_sites)
+    copy = topology.model_copy(update={"data_locations": topology.data_locations[:4]})
+    assert (copy.sha256, copy.archive_sites) != before
+    assert copy.archive_sites == ("cologne",)
+
+
 def test_every_topology_here_is_valid_and_has_two_archives() -> None:
     files = sorted(FOLDER.glob("*.yaml"))
     assert [file.name for file in files] == ["ccat.yaml", "sandbox.yaml"]
