@@ -387,9 +387,7 @@ class TestPatience:
         flying = patient.operations(2 * SLOTS)
         (operation,) = patient.operations(1)
         for batch, scheduled in enumerate(flying):
-            patient.change(
-                scheduled, status="scheduled", planned_run_id="r", planned_batch=batch, scheduled_at=now()
-            )
+            patient.change(scheduled, status="scheduled", planned_run_id="r", planned_batch=batch, scheduled_at=now())
         patient.change(operation, not_before=LONG_AGO)
         batches, seconds = self.timed(patient, has_ended=lambda _: False)
         assert batches == []
