@@ -1,14 +1,16 @@
 """Bundling: what leaves a buffer goes once, in turn to the archives, in bundles that never change once closed."""
 
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from include.operations.batch import BatchReport
@@ -178,6 +180,19 @@ def locked(engine: Engine, package_id: int) -> Iterator[None]:
     with engine.begin() as connection:
         connection.execute(text("select from raw_data_package where id = :id for no key update"), {"id": package_id})
         yield
+
+
+def wait_until_blocked(engine: Engine, future: Future[Any]) -> None:
+    """Until somebody waits for a row's lock, or the future is done without."""
+    waiting = text(
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 30
+    while not future.done() and time.monotonic() < deadline:
+        with engine.connect() as connection:
+            if connection.execute(waiting).scalar_one():
+                return
+    assert future.done()
 
 
 # Primary
@@ -376,6 +391,62 @@ def test_bundles_that_close_while_others_plan_send_each_package_once_and_say_wha
         for bundle_id, explanation in said.items():
             assert bundle_id is not None
             assert f"closed with {len(members_of(session, bundle_id))} package(s)" in explanation
+
+
+def test_a_plan_that_meets_a_bundle_being_closed_adds_nothing_to_it(patient: Observatory) -> None:
+    first = add_package(patient)
+    patient.plan(bundling, CCAT)
+    second = add_package(patient)
+    with ThreadPoolExecutor(1) as pool:
+        with patient.engine.begin() as closing:
+            closing.execute(text("update data_transfer_package set state = 'closed', closed_at = now()"))
+            planned = pool.submit(patient.plan, bundling, CCAT)
+            wait_until_blocked(patient.engine, planned)
+        planned.result(30)
+    assert bundles(patient) == [(COLOGNE, "closed", [first]), (US, "open", [second])]
+
+
+def test_a_run_that_meets_a_plan_adding_to_its_bundle_waits_and_counts_what_was_added(patient: Observatory) -> None:
+    add_package(patient)
+    patient.plan(bundling, CCAT)
+    pass_time(patient)
+    (batch,) = patient.plan(bundling, CCAT).batches
+    second = add_package(patient)
+    with ThreadPoolExecutor(1) as pool:
+        with patient.engine.begin() as adding:
+            adding.execute(text("select from data_transfer_package for no key update"))
+            adding.execute(
+                text("insert into data_transfer_package_member select id, :package from data_transfer_package"),
+                {"package": second},
+            )
+            run = pool.submit(patient.runner(bundling, CCAT).run, batch)
+            wait_until_blocked(patient.engine, run)
+        assert run.result(30).completed == 1
+    (operation,) = patient.operations(OperationKind.BUNDLING)
+    assert "closed with 2 package(s) of 20 bytes" in operation.explanation
+
+
+def test_a_plan_looks_again_once_it_has_the_lock(observatory: Observatory) -> None:
+    """Another buffer's plan may have bundled a package between this plan's look and its lock."""
+    package = add_package(observatory)
+    already_bundled = text(
+        "with bundle as (insert into data_transfer_package"
+        "  (origin_location_id, destination_location_id, is_primary, closes_at)"
+        "  select origin.id, target.id, true, now() from data_location origin, data_location target"
+        "  where origin.full_name = 'ccat_source' and target.full_name = 'us_buffer' returning id)"
+        " insert into data_transfer_package_member select id, :package from bundle"
+    )
+
+    def bundled_meanwhile(_: object, __: object, statement: str, *rest: object) -> None:
+        if "SKIP LOCKED" in statement and "raw_data_package" in statement:
+            with other.begin():
+                other.execute(already_bundled, {"package": package})
+
+    with observatory.engine.connect() as other:
+        event.listen(observatory.engine, "after_cursor_execute", bundled_meanwhile)
+        observatory.plan(bundling, CCAT)
+        event.remove(observatory.engine, "after_cursor_execute", bundled_meanwhile)
+    assert bundles(observatory) == [(US, "open", [package])]
 
 
 def test_two_buffers_of_one_site_never_both_send_a_package(observatory: Observatory) -> None:
