@@ -27,10 +27,9 @@ REFUSE = text(
     """
 )
 
-# Observation, files, copies and verdict in one statement. A concurrent filing of the same observation at another
-# location can only meet it at the observation's row: where the two differ, that row is not returned, and nothing is
-# accepted.
-WRITE = text(
+# A concurrent filing of the same observation at another location can only meet this one at the observation's row: where
+# the two differ, that row is not returned, and nothing is accepted.
+ACCEPT = text(
     """
     with observation as (
       insert into executed_obs_unit as o (id, instrument_id, started_at, finished_at)
@@ -39,24 +38,32 @@ WRITE = text(
         where o.instrument_id = excluded.instrument_id and o.started_at = excluded.started_at
           and (o.finished_at = excluded.finished_at or o.finished_at is null or excluded.finished_at is null)
       returning id
-    ), files as (
-      insert into raw_data_file
-        (id, executed_obs_unit_id, instrument_module_id, data_location_id, filing_id, path, size_bytes, checksum)
-      select id, :observation, :instrument_module_id, :data_location_id, :filing_id, path, size_bytes, checksum
-      from filed where known_id is null order by position
-      returning id, path, size_bytes
-    ), copies as (
-      insert into physical_copy (raw_data_file_id, data_location_id, path, size_bytes, status)
-      select id, :data_location_id, path, size_bytes, 'present' from files
-    ), checksums as (
-      update raw_data_file k set checksum = f.checksum from filed f
-      where k.id = f.known_id and k.checksum is null and f.checksum is not null and k.raw_data_package_id is null
     )
     update filing set state = 'accepted', verdict = :verdict, decided_at = now(),
       file_count = :file_count, size_bytes = :size_bytes
     where id = :filing_id and state = 'received' and exists (select from observation)
     """
 )
+
+WRITE_FILES = text(
+    """
+    with files as (
+      insert into raw_data_file
+        (id, executed_obs_unit_id, instrument_module_id, data_location_id, filing_id, path, size_bytes, checksum)
+      select id, :observation, :instrument_module_id, :data_location_id, :filing_id, path, size_bytes, checksum
+      from filed where known_id is null and position > :after and position <= :up_to
+      returning id, path, size_bytes
+    ), copies as (
+      insert into physical_copy (raw_data_file_id, data_location_id, path, size_bytes, status)
+      select id, :data_location_id, path, size_bytes, 'present' from files
+    )
+    update raw_data_file k set checksum = f.checksum from filed f
+    where k.id = f.known_id and k.checksum is null and f.checksum is not null and k.raw_data_package_id is null
+      and f.position > :after and f.position <= :up_to
+    """
+)
+FILES_PER_STATEMENT = 10_000
+"""A statement has 30 seconds, on a busy server too."""
 
 
 def refuse(session: Session, *, filing_id: int, reason: str) -> None:
@@ -95,15 +102,38 @@ def decide(
     except FilingRefusedError as error:
         refuse(session, filing_id=filing_id, reason=str(error))
         return
-    verdict = _accepted(filing, comparison, file_count=len(files), policy=policy)
-    written = session.execute(
-        WRITE,
+    verdict = _sentence(filing, comparison, file_count=len(files), policy=policy)
+    _accept(session, filing, files, comparison, filing_id=filing_id, verdict=verdict)
+    for after in range(0, len(files), FILES_PER_STATEMENT):
+        session.execute(
+            WRITE_FILES,
+            {
+                "filing_id": filing_id,
+                "data_location_id": data_location_id,
+                "observation": filing.executed_obs_unit,
+                "instrument_module_id": comparison.instrument_module_id,
+                "after": after,
+                "up_to": after + FILES_PER_STATEMENT,
+            },
+        )
+    logger.info("Filing %s: %s", filing_id, verdict)
+
+
+def _accept(
+    session: Session,
+    filing: FilingConf,
+    files: Sequence[IdentifiedFile],
+    comparison: Comparison,
+    *,
+    filing_id: int,
+    verdict: str,
+) -> None:
+    accepted = session.execute(
+        ACCEPT,
         {
             "filing_id": filing_id,
-            "data_location_id": data_location_id,
             "observation": filing.executed_obs_unit,
             "instrument_id": comparison.instrument_id,
-            "instrument_module_id": comparison.instrument_module_id,
             "started_at": filing.started_at,
             "finished_at": filing.finished_at,
             "verdict": verdict,
@@ -111,15 +141,14 @@ def decide(
             "size_bytes": sum(identified.file.size_bytes for identified in files),
         },
     )
-    if written.rowcount != 1:  # type: ignore[attr-defined]
+    if accepted.rowcount != 1:  # type: ignore[attr-defined]
         raise TransientError(
             f"Another filing of observation {filing.executed_obs_unit} was accepted in the same moment;"
             " they are compared again."
         )
-    logger.info("Filing %s: %s", filing_id, verdict)
 
 
-def _accepted(filing: FilingConf, comparison: Comparison, *, file_count: int, policy: Policy) -> str:
+def _sentence(filing: FilingConf, comparison: Comparison, *, file_count: int, policy: Policy) -> str:
     known = file_count - comparison.new_count
     closes = filing.finished_at is not None and comparison.was_finished_at is None
     of = f"of {filing.instrument} {filing.instrument_module}, observation {filing.executed_obs_unit}"

@@ -9,12 +9,13 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from include.errors import TransientError
+from include.ops_db.apply import apply_topology
 from include.ops_db.states import CopyStatus, FilingState, WorkStatus
 from include.ops_db.tables import ExecutedObsUnit, Filing, Operation, PhysicalCopy, RawDataFile
 from include.registration.verdict import Verdict, verdict_of
 from include.storage.disk import DiskStorage
 from include.storage.interface import FileStat
-from include.topology import OperationKind
+from include.topology import OperationKind, Topology
 from tests.observatory import Observatory
 from tests.registration.filings import (
     FINISHED,
@@ -355,6 +356,30 @@ def test_an_id_belongs_to_one_file(filed: Observatory) -> None:
     ]
     assert_refused(file_it(filed, filing_of(files=both, executed_obs_unit=observation)), "files[1]", "another file")
     assert written(filed) == before
+
+
+def test_a_file_of_an_observation_lies_at_one_source(filed: Observatory) -> None:
+    document = filed.topology.model_dump()
+    second = next(entry for entry in document["data_locations"] if entry["name"] == "source")
+    root = filed.root / "second"
+    document["data_locations"] += (second | {"name": "second", "storage": {"type": "disk", "root": str(root)}},)
+    document["instruments"][0]["data_locations"] += ("ccat_second",)
+    filed.topology = Topology.model_validate(document)
+    with Session(filed.engine) as session, session.begin():
+        apply_topology(session, filed.topology, applied_by="tests")
+    root.mkdir()
+    filed.storages["ccat_second"] = DiskStorage(root)
+    filed.put_files(FILES | {"17/other.g3": b"other"}, location="ccat_second")
+    conf = filing_of(FILES)
+    assert_accepted(file_it(filed, conf))
+    before = written(filed)
+    runs = [run_id(), run_id()]
+    send(filed, conf | {"data_location": "ccat_second"}, run=runs[0])
+    send(filed, conf | {"data_location": "ccat_second", "files": inline({"17/other.g3": b"other"})}, run=runs[1])
+    filed.run(STAGE, "ccat_second")
+    assert_refused(verdict_of(filed.engine, runs[0]), "filed before at ccat_source, not at ccat_second")
+    assert_accepted(verdict_of(filed.engine, runs[1]), "1 new file")
+    assert written(filed) == Written(before.observations, before.files + 1, before.copies + 1)
 
 
 # --- the machine
