@@ -193,7 +193,10 @@ def archived_package(
         manifest=stream.manifest(name),
     )
     for location in (*BUFFERS, *ARCHIVES):
-        observatory.storages[location].write(package.path, [content])
+        if isinstance(observatory.storages[location], DiskStorage):
+            observatory.put_files({package.path: content}, location=location)  # no need for it to outlive a power cut
+        else:
+            observatory.storages[location].write(package.path, [content])
     # Bytes are there before their rows; here rows came first, so that the rows' times are set after the fact.
     with Session(observatory.engine) as session, session.begin():
         session.execute(

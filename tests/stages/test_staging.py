@@ -1,6 +1,7 @@
 """Staging from real S3 onto a real disk: what comes, what is found wrong on the way, and what happens around it."""
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -263,16 +264,14 @@ def test_without_room_it_waits_with_the_numbers_before_anything_is_written(obser
 
 
 def test_memory_does_not_grow_with_the_package(observatory):
-    import tracemalloc
-
-    package = archived_package(observatory, {"large.g3": bytes(40_000_000)})
+    package = archived_package(observatory, {"large.g3": bytes(24_000_000)})
     ask_for(package)
     (batch,) = observatory.plan(staging, HERE).batches
     tracemalloc.start()
     observatory.runner(staging, HERE).run(batch)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 20_000_000
+    assert peak < 12_000_000
 
 
 class Killed(BaseException):

@@ -1,0 +1,299 @@
+"""Whatever happens in whatever order, no file is deleted but on two verified archive copies; and what may go does go.
+
+Deletions and stagings are the real ones, on real files and a real ops-db; around them copies appear, are verified, turn
+out corrupt or missing, transfers begin and end, people ask for packages, and workers are killed at any step. What must
+hold is asked of ops-db in this test's own words, at the moment in which a file goes.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine, text
+
+from include.ops_db.states import CopyStatus
+from include.stages import deletion, staging
+from include.storage.disk import DiskStorage
+from tests.lifecycle.archived import ARCHIVES, BUFFERS, Archived, archived_package
+from tests.lifecycle.conftest import empty
+from tests.observatory import Observatory
+
+PLACES = ("ccat_source", *BUFFERS, "cologne_processing")
+
+EVIDENCE = text(
+    """
+    select count(*) as copies, count(distinct l.site) as sites
+    from physical_copy c join data_location l on l.id = c.data_location_id
+    join raw_data_package p on p.id = c.raw_data_package_id
+    where p.id = :package and l.location_type = 'long_term_archive' and c.status = 'present'
+      and c.verified_at is not null and c.checksum = p.checksum and p.state = 'archived'
+    """
+)
+ON_RECORD = text(
+    """
+    select count(*) from deletion_record r join data_location l on l.id = r.data_location_id
+    where r.raw_data_package_id = :package and l.full_name = :place and jsonb_array_length(r.evidence) >= 2
+    """
+)
+WANTED_BY = text(
+    """
+    select count(*) from staging_job j join staging_job_package m on m.staging_job_id = j.id
+    join data_location l on l.id = j.data_location_id
+    where m.raw_data_package_id = :package and l.full_name = :place and j.state = 'active'
+      and j.until > clock_timestamp()
+    """
+)
+ON_THEIR_WAY = text(
+    """
+    select count(*) from data_transfer t join data_transfer_package_member m using (data_transfer_package_id)
+    join data_location l on l.id in (t.origin_location_id, t.destination_location_id)
+    where m.raw_data_package_id = :package and l.full_name = :place and t.unpacking_status <> 'completed'
+    """
+)
+WITHOUT_RECORD = text(
+    """
+    select l.full_name from physical_copy c
+    join data_location l on l.id = c.data_location_id
+    left join raw_data_file f on f.id = c.raw_data_file_id
+    where c.status in ('deleted', 'deletion_in_progress', 'deletion_failed') and not exists (
+      select from deletion_record r where r.data_location_id = c.data_location_id
+        and r.raw_data_package_id = coalesce(c.raw_data_package_id, f.raw_data_package_id))
+    """
+)
+STILL_THERE = text(
+    """
+    select distinct l.full_name from physical_copy c join data_location l on l.id = c.data_location_id
+    where l.full_name = any(:places) and c.status not in ('deleted', 'missing')
+    """
+)
+SET_COPY = text(
+    """
+    with locked as (select id from raw_data_package where id = :package for no key update)
+    update physical_copy c set status = :status, verified_at = case when :verified then now() end,
+      checksum = case when :verified then p.checksum end
+    from locked, raw_data_package p, data_location l
+    where p.id = locked.id and c.raw_data_package_id = p.id and l.id = c.data_location_id and l.full_name = :place
+      and c.status = any(:was)
+    """
+)
+
+
+class Killed(BaseException):
+    """The worker ends here; nothing catches this."""
+
+
+class Deletions(RuleBasedStateMachine):
+    """A package at five places and two archives."""
+
+    def __init__(self, observatory: Observatory) -> None:
+        super().__init__()
+        self.observatory = observatory
+        self.steps_left = -1
+        self.violations: list[str] = []
+        self.package: Archived | None = None
+
+    @initialize(archived=st.booleans(), staged=st.booleans())
+    def a_package_is_everywhere(self, *, archived: bool, staged: bool) -> None:
+        empty(self.observatory.engine, places_too=False)
+        for place in (*PLACES, *ARCHIVES):
+            shutil.rmtree(self.observatory.folder(place))
+            self.observatory.folder(place).mkdir()
+            self.observatory.storages[place] = WatchedStorage(self, place)
+        self.package = archived_package(self.observatory, {"a/1.g3": b"one", "a/2.g3": b"two"})
+        if staged:
+            self.package.stage()
+        if not archived:
+            self.package.change(state="transferring", archived_at=None)
+            for archive in ARCHIVES:
+                self._set_copy(archive, CopyStatus.PRESENT, verified=False)
+
+    # What the other stages and scrubbing do.
+
+    @rule(archive=st.sampled_from(ARCHIVES))
+    def an_archive_copy_is_verified_or_repaired(self, archive: str) -> None:
+        self._set_copy(archive, CopyStatus.PRESENT, verified=True)
+        self._sql(
+            "update raw_data_package set state = 'archived', archived_at = coalesce(archived_at, now())"
+            " where id = :package",
+            package=self.package.id,
+        )
+
+    @rule(archive=st.sampled_from(ARCHIVES), found=st.sampled_from(["corrupt", "missing"]))
+    def an_archive_copy_is_found_bad(self, archive: str, found: str) -> None:
+        self._set_copy(archive, CopyStatus(found), verified=False)
+
+    @rule(archive=st.sampled_from(ARCHIVES))
+    def an_archive_copy_is_written_again_and_not_verified_yet(self, archive: str) -> None:
+        self._set_copy(archive, CopyStatus.PRESENT, verified=False)
+
+    @rule(status=st.sampled_from(["pending", "in_progress", "completed"]))
+    def the_transfer_to_us_goes_on(self, status: str) -> None:
+        self._sql(
+            "update data_transfer t set unpacking_status = :status from data_transfer_package_member m"
+            " where m.data_transfer_package_id = t.data_transfer_package_id and m.raw_data_package_id = :package"
+            " and not (select is_primary from data_transfer_package b where b.id = t.data_transfer_package_id)",
+            package=self.package.id,
+            status=status,
+        )
+
+    # What people do.
+
+    @rule()
+    def somebody_asks_for_a_package(self) -> None:
+        self.package.staging_job(until=datetime.now(UTC) + timedelta(hours=1))
+
+    @rule()
+    def all_jobs_are_over(self) -> None:
+        self._sql("update staging_job set until = now() - interval '1 second'")
+
+    # What is tested.
+
+    @rule(place=st.sampled_from(PLACES), steps=st.one_of(st.just(-1), st.integers(0, 5)))
+    def deletion_runs(self, place: str, steps: int) -> None:
+        with self._killed_after(steps):
+            self.observatory.run(deletion, place)
+
+    @precondition(lambda self: self._wants_staging())
+    @rule(steps=st.one_of(st.just(-1), st.integers(0, 3)))
+    def staging_runs(self, steps: int) -> None:
+        with self._killed_after(steps):
+            self.observatory.run(staging, "cologne_processing")
+
+    @rule()
+    def time_passes(self) -> None:
+        self._sql("update operation set lease_expires_at = now() - interval '1 second', not_before = null")
+
+    @rule()
+    def somebody_cancels_what_nobody_works_on(self) -> None:
+        self._sql("update operation set status = 'cancelled' where status in ('pending', 'failed')")
+
+    @invariant()
+    def whatever_is_gone_is_on_record(self) -> None:
+        with self.observatory.engine.connect() as connection:
+            assert connection.execute(WITHOUT_RECORD).scalars().all() == []
+
+    @invariant()
+    def nothing_went_that_must_stay(self) -> None:
+        assert self.violations == []
+
+    def teardown(self) -> None:
+        """What may go does go: once all is well, two runs leave nothing anywhere but in the archives."""
+        if self.package is None:
+            return
+        self.all_jobs_are_over()
+        self.the_transfer_to_us_goes_on("completed")
+        for archive in ARCHIVES:
+            self.an_archive_copy_is_verified_or_repaired(archive)
+        for _ in range(2):
+            self.time_passes()
+            for place in self._places_with_copies():
+                assert self.observatory.run(deletion, place).failed == []
+        assert self.violations == []
+        assert self._places_with_copies() == []
+        for place in PLACES:
+            assert [path for path in self.observatory.folder(place).rglob("*") if path.is_file()] == []
+
+    def ask_before(self, place: str, path: str) -> None:
+        """Called when a file is about to go: the truth about its package must allow it."""
+        values = {"package": self.package.id, "place": place}
+        with self.observatory.engine.connect() as connection:
+            evidence = connection.execute(EVIDENCE, values).one()
+            objections = [
+                f"with {evidence.copies} verified archive copies" if evidence.copies < 2 else "",
+                f"with archive copies at {evidence.sites} sites" if evidence.sites < 2 else "",
+                "without a record" if connection.execute(ON_RECORD, values).scalar_one() == 0 else "",
+                "though it is wanted" if connection.execute(WANTED_BY, values).scalar_one() else "",
+                "while it is sent"
+                if place in BUFFERS and connection.execute(ON_THEIR_WAY, values).scalar_one()
+                else "",
+            ]
+        # Raising would not do: the batch runner has a place for every error.
+        self.violations += [f"{path} at {place} goes {objection}" for objection in objections if objection]
+
+    def step(self) -> None:
+        """A worker's step, its last perhaps."""
+        if self.steps_left == 0:
+            raise Killed
+        self.steps_left -= 1
+
+    @contextmanager
+    def _killed_after(self, steps: int) -> Iterator[None]:
+        self.steps_left = steps
+        try:
+            yield
+        except Killed:
+            pass
+        finally:
+            self.steps_left = -1
+
+    def _set_copy(self, place: str, status: CopyStatus, *, verified: bool) -> None:
+        self._sql(
+            SET_COPY.text,
+            package=self.package.id,
+            place=place,
+            status=status.value,
+            verified=verified,
+            was=["present", "corrupt", "missing"],
+        )
+
+    def _sql(self, statement: str, **values: object) -> None:
+        with self.observatory.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def _places_with_copies(self) -> list[str]:
+        with self.observatory.engine.connect() as connection:
+            return list(connection.execute(STILL_THERE, {"places": list(PLACES)}).scalars())
+
+    def _wants_staging(self) -> bool:
+        with self.observatory.engine.connect() as connection:
+            return bool(connection.execute(text("select count(*) from staging_job where until > now()")).scalar_one())
+
+
+class WatchedStorage(DiskStorage):
+    """A folder that asks, before each deletion, whether it may be."""
+
+    def __init__(self, machine: Deletions, place: str) -> None:
+        super().__init__(machine.observatory.folder(place))
+        self._machine, self._place = machine, place
+
+    def stat(self, path: str):
+        self._machine.step()
+        return super().stat(path)
+
+    def writing(self, path: str, *, durable: bool = True):
+        self._machine.step()
+        return super().writing(path, durable=durable)
+
+    def flush(self) -> None:
+        """Tests outlive no power cut."""
+
+    def delete(self, path: str) -> bool:
+        self._machine.step()
+        self._machine.ask_before(self._place, path)
+        return super().delete(path)
+
+
+def test_no_order_of_events_deletes_what_must_stay_and_what_may_go_goes(engine: Engine, tmp_path: Path):
+    observatory = Observatory.build(engine, tmp_path / "observatory")
+    run_state_machine_as_test(
+        lambda: Deletions(observatory),
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=12,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
