@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from include.errors import LeaseLostError, TransientError
+from include.errors import BadInputError, LeaseLostError, PermanentError, TransientError
 from include.integrity.verify import read_package
 from include.operations.batch import BatchReport
 from include.operations.record import reset
@@ -20,12 +20,15 @@ from include.operations.stage import Selection
 from include.ops_db.manifests import load_manifest
 from include.ops_db.states import CopyStatus, PackageState, WorkStatus
 from include.ops_db.tables import PhysicalCopy, RawDataFile, RawDataPackage
+from include.sandbox.sftp import Implementation, Sftp
 from include.stages import packaging
 from include.storage.disk import DiskStorage
 from include.storage.interface import Chunk, Space
+from include.storage.sftp import SftpStorage
 from include.topology import OperationKind
 from tests.observatory import Observatory
 from tests.stages.filed import add_location, file_observation, files_below, finish_observation, packages
+from tests.storage.conftest import sftp_address
 
 HERE = "ccat_source"
 ODD_FILES = {
@@ -423,6 +426,27 @@ def test_a_failed_package_does_not_keep_others_from_being_made(observatory: Obse
     assert len(buffered(observatory)) == 1
 
 
+def test_a_package_that_is_not_made_has_no_manifest(observatory: Observatory) -> None:
+    file_observation(observatory, {"1": b"one"})
+    observatory.plan(packaging, HERE)
+    (package,) = packages(observatory.engine)
+    with Session(observatory.engine) as session:
+        with pytest.raises(BadInputError, match="is not made yet"):
+            load_manifest(session, package.id)
+        with pytest.raises(BadInputError, match="no raw_data_package 999"):
+            load_manifest(session, 999)
+
+
+def test_a_manifest_with_a_member_missing_in_ops_db_is_refused(observatory: Observatory) -> None:
+    file_observation(observatory, {"1": b"one", "2": b"two"})
+    package_files(observatory)
+    (package,) = packages(observatory.engine)
+    with Session(observatory.engine) as session:
+        session.execute(text("update raw_data_file set raw_data_package_id = null where path = '2'"))
+        with pytest.raises(PermanentError, match="1 of 2 files"):
+            load_manifest(session, package.id)
+
+
 # When workers or buffers are not as they should be
 
 
@@ -542,6 +566,26 @@ def test_a_buffer_whose_disk_is_gone_fails_over_to_the_next(observatory: Observa
     file_observation(observatory, {"1": b"one"})
     assert package_files(observatory).completed == 1
     assert "is its disk mounted" in the_operation_says(observatory)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_buffer_that_is_not_mounted_is_written_over_sftp(observatory: Observatory, is_whole: bool) -> None:
+    content = b"x" * 3_000_000
+    file_observation(observatory, {"1": content, "2": b"two"}, with_checksums=True)
+    if not is_whole:
+        (observatory.folder(HERE) / "2").write_bytes(b"TWO")
+    with Sftp.running(observatory.root / "sftp", implementation=Implementation.ASYNCSSH) as server:
+        buffer = SftpStorage(sftp_address(server, observatory.folder("ccat_buffer")))
+        observatory.storages["ccat_buffer"] = buffer
+        report = package_files(observatory)
+        buffer.close()
+    (package,) = packages(observatory.engine)
+    if is_whole:
+        assert tar_content(observatory, package) == {"1": content, "2": b"two"}
+        assert buffered(observatory) == [package.path]
+    else:
+        assert "'2' was registered with checksum" in report.failed[0]
+        assert buffered(observatory) == []
 
 
 def test_with_every_buffer_gone_it_is_tried_again_by_itself(observatory: Observatory) -> None:
