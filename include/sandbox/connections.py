@@ -10,7 +10,7 @@ The connection id of a DataLocation is its full name. What is in them:
 * `ops_db` (`conn_type` **postgres**): host, port, login, password, schema = the database. Everybody has it.
 
 Each site's workers get the locations they work with and no others: their own; where the site receives transfers, the
-buffers of the other sites; where it has PROCESSING but no archive, the archives. No connection is in Airflow's
+buffers of the other sites; where it has PROCESSING, all archives (the nearest may turn out to be bad). No connection is in Airflow's
 database, so nobody can ask for more.
 """
 
@@ -82,7 +82,7 @@ def needed_locations(short_name: str, *, topology: Topology) -> tuple[DataLocati
         for location in topology.data_locations
         if location.site == short_name
         or (receives and location.location_type is LocationType.BUFFER)
-        or (not receives and _has_processing(short_name, topology.data_locations) and location.storage.type == "s3")
+        or (location.storage.type == "s3" and _has_processing(short_name, topology.data_locations))
     )
 
 

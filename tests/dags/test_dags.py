@@ -31,6 +31,7 @@ def parse(home: Path, *, hash_seed: int) -> Any:
         "PYTHONPATH": str(ROOT),
         "PYTHONHASHSEED": str(hash_seed),
         "DTS_TOPOLOGY": str(SANDBOX),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(BUNDLE),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/unused.db",

@@ -107,7 +107,8 @@ def _observe(console: Console, data: Path | None, *, source: Path) -> list[Obser
 def _print_report(console: Console, report: Report) -> None:
     console.print(
         f"{report.files:,} files, {report.bytes / 1e6:,.1f} MB: set up in {report.seconds_setup:.1f} s, started in"
-        f" {report.seconds_start:.1f} s, archived twice, staged and deleted in {report.seconds_pipeline:.1f} s."
+        f" {report.seconds_start:.1f} s, archived twice, staged and deleted in {report.seconds_pipeline:.1f} s.",
+        soft_wrap=True,
     )
     stages = Table(title="What each stage did")
     for name in ("stage", "operations", "MB", "seconds of work"):

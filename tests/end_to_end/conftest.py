@@ -1,0 +1,42 @@
+"""One sandbox for all end-to-end tests: the real servers, Airflow and workers, with shortened timeouts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from include.sandbox.sandbox import Sandbox
+from tests.end_to_end.observatory_up import Running
+from tests.observatory import SANDBOX
+
+OVERRIDES = {
+    # A killed worker's task is noticed after 10 s instead of minutes, ...
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
+LEASE_SECONDS = 10  # ... and its leases end as soon.
+
+
+@pytest.fixture(scope="session")
+def topology_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sandbox's topology with short leases and a slow clock, so that bells, not the clock, are what is tested."""
+    content = yaml.safe_load(SANDBOX.read_text())
+    for host in content["hosts"]:
+        host["lease_seconds"] = LEASE_SECONDS
+    content["policy"]["clock_seconds"] = 30
+    content["policy"]["attempts_max"] = 3
+    path = tmp_path_factory.mktemp("topology") / "topology.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="session")
+def running(topology_file: Path) -> Iterator[Running]:
+    """The running sandbox."""
+    with Sandbox(overrides=OVERRIDES, topology=topology_file) as sandbox:
+        observatory = Running.of(sandbox)
+        yield observatory
+        observatory.engine.dispose()
