@@ -43,7 +43,7 @@ def sandbox_topology(root: Path, **policy: object) -> Topology:
 
 @dataclass
 class Observatory:
-    """Engine, topology and storages of one test. Archives are folders too, unless a test puts a real S3Storage there."""
+    """Engine, topology and storages of one test. Archives are folders too, unless a test puts a real S3Storage in."""
 
     engine: Engine
     root: Path
