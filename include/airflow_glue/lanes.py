@@ -24,7 +24,7 @@ from include.airflow_glue.workers import has_ended, is_listened_to, is_manual_tr
 from include.errors import BadInputError, PermanentError
 from include.lanes import CONTROL_QUEUE, Lane, lanes_of_kind
 from include.operations.batch import BatchRunner
-from include.operations.planning import LanePlanner
+from include.operations.planning import RUNS_PER_LANE, LanePlanner
 from include.operations.stage import Selection
 from include.ops_db.labels import any_completed, batch_label
 from include.settings import settings
@@ -76,7 +76,7 @@ def stage_dag(
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         # A run lasts as long as its slowest lane; the other lanes must not wait for it.
-        max_active_runs=len(lanes_of_kind(topology(), kind)) + 2,
+        max_active_runs=len(lanes_of_kind(topology(), kind)) * RUNS_PER_LANE + 2,
         # retries are for dead processes only; ops-db decides when work is tried again.
         default_args={"owner": "data-transfer", "retries": 2, "retry_delay": timedelta(seconds=10)},
         tags=["data transfer", str(kind)],

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from include.lanes import Lane
 from include.operations.decide import SLOW_PAUSE_SECONDS
 from include.operations.planning_statements import (
-    BATCHES_IN_FLIGHT,
     DUE,
+    IN_FLIGHT,
     NEXT_DUE,
     NOBODY_LISTENS,
     RETRY_OWN_FAILED,
@@ -31,6 +31,9 @@ from include.topology import OperationKind, Policy, Topology
 
 BATCHES_PER_SLOT = 2
 """One in work and one waiting for each slot: the lane never idles, and a dead lane holds little."""
+RUNS_PER_LANE = 2
+"""A run lasts as long as its slowest lane: a lane that dies with work in hand may hold this many runs of its stage, and
+the stage's DAG has room for that many of every lane (max_active_runs)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +167,10 @@ class LanePlanner:
 
     def _propose(self, session: Session, *, values: dict[str, object]) -> tuple[LanePlan, float | None]:
         policy = self.topology.policy
-        in_flight = session.execute(BATCHES_IN_FLIGHT, values).scalar_one()
-        free = self.lane.slots * BATCHES_PER_SLOT - in_flight
-        if free <= 0:
-            full = f"{in_flight} batches are in work or waiting at {self.lane.name}: it is full for now."
+        in_flight = session.execute(IN_FLIGHT, values).one()
+        free = self.lane.slots * BATCHES_PER_SLOT - in_flight.batches
+        if free <= 0 or in_flight.runs >= RUNS_PER_LANE:
+            full = f"{in_flight.batches} batches are in work or waiting at {self.lane.name}: it is full for now."
             return LanePlan(explanation=full), None
         rows = session.execute(DUE, values | self._packages() | {"most": free * policy.batch_operations})
         batches = into_batches([(row.id, row.size_bytes) for row in rows], policy=policy)[:free]

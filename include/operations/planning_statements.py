@@ -66,9 +66,10 @@ RETRY_OWN_FAILED = text(
     """
 )
 
-BATCHES_IN_FLIGHT = text(
+IN_FLIGHT = text(
     f"""
-    select count(distinct (planned_run_id, planned_batch)) from operation
+    select count(distinct (planned_run_id, planned_batch)) as batches, count(distinct planned_run_id) as runs
+    from operation
     where {LANE} and status in ('scheduled', 'in_progress')
     """
 )

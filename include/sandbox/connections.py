@@ -10,8 +10,8 @@ The connection id of a DataLocation is its full name. What is in them:
 * `ops_db` (`conn_type` **postgres**): host, port, login, password, schema = the database. Everybody has it.
 
 Each site's workers get the locations they work with and no others: their own; where the site receives transfers, the
-buffers of the other sites; where it has PROCESSING, all archives (the nearest may turn out to be bad). No connection is in Airflow's
-database, so nobody can ask for more.
+buffers of the other sites; where it has PROCESSING, all archives (the nearest may turn out to be bad). No connection
+is in Airflow's database, so nobody can ask for more.
 """
 
 import json

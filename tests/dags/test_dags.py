@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from include.lanes import CONTROL_QUEUE, PLACES, Lane, lanes_of_kind
+from include.operations.planning import RUNS_PER_LANE
 from include.topology import OperationKind, load_topology
 from tests.observatory import SANDBOX
 
@@ -85,7 +86,7 @@ def test_a_dag_has_a_runbook_tags_and_a_name_for_people(parsed: Any, stage: str)
 @every_stage
 def test_a_slow_lane_cannot_use_up_the_runs_of_its_dag(parsed: Any, stage: str) -> None:
     dag = parsed["dags"][stage]
-    assert dag["max_active_runs"] == len(lanes_of_kind(TOPOLOGY, OperationKind(stage))) + 2
+    assert dag["max_active_runs"] == len(lanes_of_kind(TOPOLOGY, OperationKind(stage))) * RUNS_PER_LANE + 2
     assert not dag["catchup"]
     assert not dag["dagrun_timeout"]
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,13 +39,14 @@ class Running:
     def folder(self, full_name: str) -> Path:
         return Path(self.sandbox.state.locations[full_name])
 
-    def client(self, user: str) -> httpx.Client:
-        """Return a plain REST client, logged in: what an instrument's software has."""
+    @contextmanager
+    def client(self, user: str) -> Iterator[httpx.Client]:
+        """A plain REST client, logged in: what an instrument's software has."""
         account = self.sandbox.state.user(user)
-        client = httpx.Client(base_url=self.sandbox.state.url, timeout=30, trust_env=False)
-        login = client.post("/auth/token", json={"username": account.name, "password": account.password})
-        client.headers["Authorization"] = f"Bearer {login.raise_for_status().json()['access_token']}"
-        return client
+        with httpx.Client(base_url=self.sandbox.state.url, timeout=30, trust_env=False) as client:
+            login = client.post("/auth/token", json={"username": account.name, "password": account.password})
+            client.headers["Authorization"] = f"Bearer {login.raise_for_status().json()['access_token']}"
+            yield client
 
     def observe(self, files: dict[str, bytes], *, instrument: str = "primecam", module: str = "mod280") -> Observation:
         """Write files at the SOURCE, below a folder of this observation's own."""

@@ -12,6 +12,8 @@ from include.sandbox.demo.instrument import Observation, folder_originals, obser
 from include.sandbox.demo.report import verify_staged
 from tests.end_to_end.observatory_up import Running, now
 
+pytestmark = pytest.mark.timeout(600)  # the first test also starts the sandbox
+
 SAMPLE = Path(__file__).parents[2] / "include" / "sandbox" / "demo" / "observation" / "primecam"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.end_to_end.observatory_up import Running
 
+pytestmark = pytest.mark.timeout(600)  # the first test also starts the sandbox
+
 WRITTEN = """
 select (select count(*) from raw_data_file), (select count(*) from executed_obs_unit),
   (select count(*) from physical_copy)

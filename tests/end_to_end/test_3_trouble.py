@@ -7,6 +7,8 @@ import pytest
 
 from tests.end_to_end.observatory_up import Running
 
+pytestmark = pytest.mark.timeout(600)  # the first test also starts the sandbox
+
 TICKS = 20
 
 
