@@ -18,30 +18,16 @@ in the same attempt; only if none is good the operation fails, and names them al
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from include.errors import (
-    ChecksumMismatchError,
-    DtsError,
-    IntegrityError,
-    LeaseLostError,
-    MissingFileError,
-    NoSpaceError,
-    TransientError,
-    WaitingError,
-    WrongHostError,
-)
-from include.integrity.manifest import Member, PackageManifest
-from include.integrity.verify import MemberWriter, read_package
+from include.errors import NoSpaceError, WaitingError, WrongHostError
+from include.lifecycle.extraction import Order, extract_first_good
 from include.lifecycle.leftovers import sweep_parts
 from include.lifecycle.package_lock import lock_package
-from include.lifecycle.sources import ArchiveCopy, mark_bad, nearest_first
+from include.lifecycle.sources import nearest_first
 from include.lifecycle.staging_jobs import expire_jobs
 from include.operations.patience import ask_again
 from include.operations.planning import NewOperation, want
@@ -105,22 +91,6 @@ RECORD_STAGED = text(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What is to be brought where."""
-
-    package: str
-    folder: str
-    until: datetime
-    manifest: PackageManifest
-    copies: list[ArchiveCopy]
-
-    @property
-    def content_bytes(self) -> int:
-        """What the files take together."""
-        return sum(member.size_bytes for member in self.manifest.members)
-
-
 def plan(planning: Planning) -> None:
     """Close jobs that are over; want an operation for each package of an active job that is not staged here."""
     expire_jobs(planning.session, data_location_id=planning.data_location_id, now=planning.now)
@@ -162,7 +132,7 @@ def run(work: Work) -> Done:
     folders = {f"{order.folder}/{member.path}".rpartition("/")[0] for member in order.manifest.members}
     sweep_parts(storage, folders)
     started = time.monotonic()
-    copy, troubles = _from_first_good_copy(work, order, storage)
+    copy, troubles = extract_first_good(work, order, storage)
     storage.flush()
     seconds = time.monotonic() - started
     bad = f" Not good were: {' '.join(troubles)}" if troubles else ""
@@ -193,6 +163,7 @@ def _order(work: Work) -> Order | Done:
             raise WaitingError(f"No archive has a verified copy of {row.name} now: one must be repaired first.")
         return Order(
             package=row.name,
+            package_id=package_id,
             folder=row.folder,
             until=row.until,
             manifest=load_manifest(session, package_id),
@@ -215,68 +186,6 @@ def _require_space(work: Work, order: Order, storage: DiskStorage) -> None:
             f"{work.location.full_name} has {space.free_bytes} bytes free, and the files of {order.package} need"
             f" {missing + largest} more: delete something there, or let a staging job end."
         )
-
-
-def _from_first_good_copy(work: Work, order: Order, storage: DiskStorage) -> tuple[ArchiveCopy, list[str]]:
-    """Return the copy that was extracted, and sentences about those that were not good."""
-    troubles: list[str] = []
-    passing = False
-    for copy in order.copies:
-        try:
-            _extract(work, order, copy, storage)
-        except ChecksumMismatchError as error:
-            _mark(work, copy, CopyStatus.CORRUPT)
-            troubles.append(f"{copy.full_name}, marked corrupt: {error}.")
-        except _CannotReadError as failure:
-            if isinstance(failure.error, MissingFileError):
-                _mark(work, copy, CopyStatus.MISSING)
-                troubles.append(f"{copy.full_name}, marked missing: {failure.error}.")
-            else:
-                passing = True
-                troubles.append(f"{copy.full_name}: {failure.error}.")
-        else:
-            return copy, troubles
-    sentence = f"No archive copy of {order.package} could be staged. {' '.join(troubles)}"
-    if passing:
-        raise TransientError(sentence)
-    raise IntegrityError(f"{sentence} Repair one from wherever a good copy is left.")
-
-
-class _CannotReadError(Exception):
-    """The archive's side of reading failed, not the disk's side of writing."""
-
-    def __init__(self, error: DtsError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _extract(work: Work, order: Order, copy: ArchiveCopy, storage: DiskStorage) -> None:
-    def sink(member: Member) -> AbstractContextManager[MemberWriter]:
-        work.check()
-        return storage.writing(f"{order.folder}/{member.path}", durable=False)
-
-    read_package(_chunks(work, copy), manifest=order.manifest, sink=sink)
-
-
-def _chunks(work: Work, copy: ArchiveCopy) -> Iterator[bytes]:
-    try:
-        for chunk in work.storage_of(copy.full_name).read(copy.path):
-            work.check()
-            yield chunk
-    except LeaseLostError:
-        raise
-    except DtsError as error:
-        raise _CannotReadError(error) from error
-
-
-def _mark(work: Work, copy: ArchiveCopy, status: CopyStatus) -> None:
-    """At once, not when the operation ends: while the next copy is read, for an hour, this one must not count."""
-
-    def write() -> None:
-        with Session(work.engine) as session, session.begin():
-            mark_bad(session, raw_data_package_id=_package_id(work), copy=copy, status=status)
-
-    ask_again(write, seconds=work.topology.host(work.host).lease_seconds)
 
 
 def _record(session: Session, work: Work, order: Order) -> None:
