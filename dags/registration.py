@@ -17,5 +17,6 @@ from include.airflow_glue.filing import FILING_PARAMS, receive_filing, tell_verd
 from include.airflow_glue.lanes import add_lanes, stage_dag
 from include.topology import OperationKind
 
-with stage_dag(OperationKind.REGISTRATION, number=0, doc_md=__doc__, params=FILING_PARAMS) as dag:
+# Each filing is a run of its own, and one instrument must not wait for another's.
+with stage_dag(OperationKind.REGISTRATION, number=0, doc_md=__doc__, params=FILING_PARAMS, runs_by_request=16) as dag:
     receive_filing() >> add_lanes(OperationKind.REGISTRATION) >> tell_verdict()

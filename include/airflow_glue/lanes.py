@@ -63,6 +63,7 @@ def stage_dag(
     doc_md: str | None,
     after: tuple[OperationKind, ...] = (),
     params: dict[str, Param] | None = None,
+    runs_by_request: int = 0,
 ) -> DAG:
     """Return the DAG of a stage: started by the bells of the stages before it, or by the clock, or by hand."""
     clock = DeltaTriggerTimetable(timedelta(seconds=topology().policy.clock_seconds))
@@ -76,7 +77,7 @@ def stage_dag(
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         # A run lasts as long as its slowest lane; the other lanes must not wait for it.
-        max_active_runs=len(lanes_of_kind(topology(), kind)) * RUNS_PER_LANE + 2,
+        max_active_runs=len(lanes_of_kind(topology(), kind)) * RUNS_PER_LANE + 2 + runs_by_request,
         # retries are for dead processes only; ops-db decides when work is tried again.
         default_args={"owner": "data-transfer", "retries": 2, "retry_delay": timedelta(seconds=10)},
         tags=["data transfer", str(kind)],

@@ -86,7 +86,7 @@ def test_a_dag_has_a_runbook_tags_and_a_name_for_people(parsed: Any, stage: str)
 @every_stage
 def test_a_slow_lane_cannot_use_up_the_runs_of_its_dag(parsed: Any, stage: str) -> None:
     dag = parsed["dags"][stage]
-    assert dag["max_active_runs"] == len(lanes_of_kind(TOPOLOGY, OperationKind(stage))) * RUNS_PER_LANE + 2
+    assert dag["max_active_runs"] >= len(lanes_of_kind(TOPOLOGY, OperationKind(stage))) * RUNS_PER_LANE + 2
     assert not dag["catchup"]
     assert not dag["dagrun_timeout"]
 

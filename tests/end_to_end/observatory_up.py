@@ -74,11 +74,13 @@ class Running:
     def file_and_await(self, conf: object, *, user: str = "primecam") -> tuple[str, str]:
         """File a conf and return the run's end state and the verdict in its XCom."""
         run_id = self.trigger("registration", conf, user=user)
-        state = self.await_run("registration", run_id)
-        with self.client(user) as client:
+        return self.await_run("registration", run_id), self.verdict(run_id)
+
+    def verdict(self, run_id: str) -> str:
+        """Return the verdict in a registration run's XCom."""
+        with self.client("primecam") as client:
             path = f"/api/v2/dags/registration/dagRuns/{run_id}/taskInstances/verdict/xcomEntries/verdict"
-            answer = client.get(path)
-        return state, str(answer.raise_for_status().json()["value"])
+            return str(client.get(path).raise_for_status().json()["value"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         with self.client("operator") as client:

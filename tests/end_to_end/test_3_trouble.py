@@ -121,7 +121,7 @@ def test_a_worker_killed_in_a_transfer_loses_nothing(running: Running) -> None:
         """
         select distinct a.outcome from operation_attempt a join operation o on o.id = a.operation_id
         join data_transfer t on t.id = o.data_transfer_id
-        join data_transfer_package_member m using (data_transfer_package_id)
+        join data_transfer_package_member m on m.data_transfer_package_id = t.data_transfer_package_id
         join raw_data_package p on p.id = m.raw_data_package_id
         where o.kind = 'transfer' and p.executed_obs_unit_id = :id
         """,

@@ -34,6 +34,8 @@ from tests.observatory import Observatory
 
 PLACES = ("ccat_source", "cologne_buffer", "us_buffer", "cologne_processing")
 
+TROUBLES = ("none", "not archived", "one not verified", "one corrupt", "on its way", "wanted")
+
 EVIDENCE = text(
     """
     select count(*) as copies, count(distinct l.site) as sites
@@ -118,8 +120,9 @@ class Deletions(RuleBasedStateMachine):
         self.violations: list[str] = []
         self.package: Archived | None = None
 
-    @initialize(archived=st.booleans(), staged=st.booleans())
-    def a_package_is_everywhere(self, *, archived: bool, staged: bool) -> None:
+    @initialize(staged=st.booleans(), trouble=st.sampled_from(TROUBLES))
+    def a_package_is_everywhere(self, *, staged: bool, trouble: str) -> None:
+        """Deletions were planned when all was well; since then one thing has changed."""
         empty(self.observatory.engine, places_too=False)
         for place in (*PLACES, *ARCHIVES):
             shutil.rmtree(self.observatory.folder(place))
@@ -129,10 +132,19 @@ class Deletions(RuleBasedStateMachine):
         if staged:
             self.package.stage()
         self._sql(PLAN_ALL.text, package=self.package.id, places=list(PLACES))
-        if not archived:
-            self.package.change(state="transferring", archived_at=None)
-            for archive in ARCHIVES:
-                self._set_copy(archive, CopyStatus.PRESENT, verified=False)
+        match trouble:
+            case "not archived":
+                self.package.change(state="transferring", archived_at=None)
+                for archive in ARCHIVES:
+                    self.an_archive_copy_is_written_again_and_not_verified_yet(archive)
+            case "one not verified":
+                self.an_archive_copy_is_written_again_and_not_verified_yet("us_archive")
+            case "one corrupt":
+                self.an_archive_copy_is_found_bad("cologne_archive", "corrupt")
+            case "on its way":
+                self.the_transfer_to_us_goes_on("pending")
+            case "wanted":
+                self.somebody_asks_for_a_package()
 
     # What the other stages and scrubbing do.
 

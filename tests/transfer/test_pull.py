@@ -277,12 +277,12 @@ def test_a_blocks_bytes_are_on_the_disk_before_the_journal_says_so_and_all_befor
 
         return call
 
-    for name in ("pwrite", "write", "fdatasync", "fsync"):
+    for name in ("pwritev", "write", "fdatasync", "fsync"):
         monkeypatch.setattr(os, name, recorded(name))
     real_rename = Path.rename
     monkeypatch.setattr(Path, "rename", lambda self, target: (calls.append(("rename", "")), real_rename(self, target)))
     pull_all([put(CONTENT[: 2 * BLOCK], at=there.root, path="one.tar")], there, root)
-    block = [("pwrite", "part"), ("fdatasync", "part"), ("write", "journal"), ("fdatasync", "journal")]
+    block = [("pwritev", "part"), ("fdatasync", "part"), ("write", "journal"), ("fdatasync", "journal")]
     folder = ("fsync", "destination")
     assert calls == [folder, *block, *block, ("fsync", "part"), ("rename", ""), folder]
 

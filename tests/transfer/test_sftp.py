@@ -1,85 +1,275 @@
-"""Pulling over SFTP, as the destination does."""
+"""Pulling over SFTP by several connections, as the destination does."""
 
-from collections.abc import Iterator
-from contextlib import closing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from include.errors import TransientError
-from include.sandbox.sftp import Implementation, RunningSftp, Sftp, default_implementation
+from include.errors import DtsError, LeaseLostError, MissingFileError, PermanentError, TransientError
 from include.storage.sftp import SftpStorage
-from include.storage.sftp_connection import SftpAddress
-from include.transfer.pull import DamagedOriginError, Origin, Progress, Pulled, pull
+from include.transfer import arena, arrivals, engine, fleet
+from include.transfer.pace import LUMP_BYTES
+from include.transfer.part_file import missing_bytes
+from include.transfer.pull import DamagedOriginError, Decision, Origin, Progress, Pulled, pull
+from tests.bench.pull_once import Listed, Order
 from tests.transfer.samples import item_of, put, some_bytes
 
-BLOCK = 3_000_000
+MB = 1_000_000
+BLOCK = 3 * MB
 SIZE = 5 * BLOCK + 12_345
 
 
-@pytest.fixture(scope="module", params=sorted({Implementation.ASYNCSSH, default_implementation()}))
-def server(request, tmp_path_factory) -> Iterator[RunningSftp]:
-    with Sftp.running(tmp_path_factory.mktemp("sftp"), implementation=request.param) as server:
-        yield server
+def pulled(items, served, arrived_root, **options) -> Pulled:
+    return pull(items, origin=Origin("ccat_buffer", served), root=arrived_root, **options)
 
 
-@pytest.fixture
-def there(server: RunningSftp, tmp_path: Path) -> Iterator[SftpStorage]:
-    (tmp_path / "origin").mkdir()
-    address = SftpAddress(
-        host=server.host,
-        port=server.port,
-        username=server.user,
-        private_key_path=str(server.client_key.private),
-        host_key=server.host_key.public,
-        root=str(tmp_path / "origin"),
-    )
-    with closing(SftpStorage(address)) as storage:
-        yield storage
+def is_whole(item, origin_root, arrived_root) -> bool:
+    return (arrived_root / item.path).read_bytes() == (origin_root / item.path).read_bytes()
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "destination").mkdir()
-    return tmp_path / "destination"
+def names(root: Path) -> set[str]:
+    return {path.name for path in root.rglob("*") if path.is_file()}
 
 
-def test_a_file_arrives_in_several_sittings_and_no_block_twice(there, root, tmp_path):
-    item = put(some_bytes(SIZE), at=tmp_path / "origin", block_bytes=BLOCK)
-    sittings = []
+def test_files_of_all_sizes_arrive_whole_and_nothing_else(served, origin_root, arrived_root):
+    sizes = (0, 1, 255 * 1024, 255 * 1024 + 1, BLOCK, BLOCK + 1, SIZE)
+    items = [
+        put(some_bytes(size, seed=size), at=origin_root, path=f"a/{size}.tar", block_bytes=BLOCK) for size in sizes
+    ]
+    assert pulled(items, served, arrived_root) == Pulled(sum(sizes), 0, finished=True)
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
+    assert names(arrived_root) == {f"{size}.tar" for size in sizes}
+    assert pulled(items, served, arrived_root) == Pulled(0, sum(sizes), finished=True)
+
+
+def test_many_small_files_arrive(served, origin_root, arrived_root):
+    items = [put(some_bytes(n, seed=n), at=origin_root, path=f"{n % 7}/{n}.tar") for n in range(1, 900)]
+    assert pulled(items, served, arrived_root).finished
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
+
+
+def test_a_file_arrives_in_several_sittings_and_no_block_twice(served, origin_root, arrived_root):
+    items = [
+        put(some_bytes(SIZE, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=MB // 4) for n in range(4)
+    ]  # fmt: skip
+    sittings: list[Pulled] = []
     while not sittings or not sittings[-1].finished:
-        sittings.append(pull([item], origin=Origin("ccat_buffer", there), root=root, yield_after_seconds=0))
-    assert [sitting.bytes_sent for sitting in sittings] == [BLOCK] * 5 + [12_345]
-    assert (root / item.path).read_bytes() == (tmp_path / "origin" / item.path).read_bytes()
+        sittings.append(pulled(items, served, arrived_root, yield_after_seconds=0))
+        assert sittings[-1].bytes_sent
+    assert sum(sitting.bytes_sent for sitting in sittings) == 4 * SIZE
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
 
 
-def test_a_connection_that_breaks_costs_no_verified_block_and_is_made_anew(there, root, tmp_path):
-    size = 60 * 1000 * 1000  # twice what is under way at once
-    item = put(some_bytes(size), at=tmp_path / "origin", block_bytes=BLOCK)
+def test_connections_that_break_are_replaced_and_cost_no_verified_block(served, cable, origin_root, arrived_root):
+    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
     steps: list[Progress] = []
 
-    def break_once(step: Progress) -> None:
+    def break_twice(step: Progress) -> None:
         steps.append(step)
-        if len(steps) == 1:
-            there._connection.start(cut(there))
+        if len(steps) in (1, 5):
+            cable.break_all()
 
-    origin = Origin("ccat_buffer", there)
-    with pytest.raises(TransientError):
-        pull([item], origin=origin, root=root, on_progress=break_once)
-    kept = steps[-1].bytes_sent
-    assert BLOCK <= kept < size
-    assert pull([item], origin=origin, root=root) == Pulled(size - kept, kept, finished=True)
-    assert (root / item.path).read_bytes() == (tmp_path / "origin" / item.path).read_bytes()
+    assert pulled([item], served, arrived_root, on_progress=break_twice) == Pulled(60 * MB, 0, finished=True)
+    assert is_whole(item, origin_root, arrived_root)
+    assert cable.connections > 2
 
 
-async def cut(storage: SftpStorage) -> None:
-    storage._connection._connection.abort()
+def test_connections_that_fall_silent_are_replaced(served, cable, origin_root, arrived_root, monkeypatch):
+    """As a cut link does it: nobody says that the connection is gone."""
+    monkeypatch.setattr(fleet, "SILENCE_SECONDS", 0.5)
+    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
+    silenced: list[float] = []
+
+    def silence_once(_: Progress) -> None:
+        if not silenced:
+            silenced.append(time.monotonic())
+            cable.silence_all()
+
+    assert pulled([item], served, arrived_root, on_progress=silence_once).finished
+    assert is_whole(item, origin_root, arrived_root)
 
 
-def test_wrong_bytes_at_the_origin_are_named_and_do_not_arrive(there, root, tmp_path):
+def test_a_server_that_stays_away_makes_it_give_up_and_keep_what_came(served, cable, origin_root, arrived_root):
+    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
+
+    def away(_: Progress) -> None:
+        cable.close()
+
+    with pytest.raises(TransientError, match="nothing came from ccat_buffer"):
+        pulled([item], served, arrived_root, on_progress=away, patience_seconds=2)
+    assert 0 < missing_bytes(item, root=arrived_root) < 60 * MB
+
+
+def test_a_server_that_never_answered_is_not_waited_for(served, cable, arrived_root):
+    cable.close()
+    with pytest.raises(TransientError, match="no connection could be made: sftp://"):
+        pulled([item_of(b"some")], served, arrived_root)
+
+
+def test_a_wrong_host_key_needs_a_person(served, origin_root, arrived_root, tmp_path):
+    from dataclasses import replace
+
+    from include.sandbox.keys import KeyPair
+
+    other = KeyPair.made(tmp_path / "other_key")
+    wrong = SftpStorage(replace(served.address, host_key=other.public))
+    with pytest.raises(PermanentError, match="another host key"):
+        pulled([item_of(b"some")], wrong, arrived_root)
+
+
+def test_connections_are_kept_for_the_next_transfer(served, cable, origin_root, arrived_root):
+    items = [put(some_bytes(SIZE, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=BLOCK) for n in range(2)]
+    pulled(items[:1], served, arrived_root, most_streams=2)
+    made = cable.connections
+    pulled(items[1:], served, arrived_root, most_streams=made)
+    assert cable.connections == made
+
+
+def test_wrong_bytes_at_the_origin_are_named_and_do_not_arrive(served, origin_root, arrived_root):
     content = some_bytes(SIZE)
     item = item_of(content, block_bytes=BLOCK)
-    put(content[: 2 * BLOCK] + b"?" + content[2 * BLOCK + 1 :], at=tmp_path / "origin")
-    with pytest.raises(DamagedOriginError, match="block 2 .* came from ccat_buffer"):
-        pull([item], origin=Origin("ccat_buffer", there), root=root)
-    assert not (root / item.path).exists()
+    put(content[: 2 * BLOCK] + b"?" + content[2 * BLOCK + 1 :], at=origin_root)
+    other = put(some_bytes(SIZE, seed=2), at=origin_root, path="other.tar", block_bytes=BLOCK)
+    with pytest.raises(DamagedOriginError, match="block 2 .* came from ccat_buffer") as caught:
+        pulled([item, other], served, arrived_root)
+    assert caught.value.items == (item,)
+    assert not (arrived_root / item.path).exists()
+    assert is_whole(other, origin_root, arrived_root), "one bad file must not hold up the others"
+
+
+def test_a_block_that_comes_wrong_once_is_fetched_again_alone(served, origin_root, arrived_root, monkeypatch):
+    item = put(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    lies = ["xxh3-128:0"]
+    real = arrivals.checksum_of
+    monkeypatch.setattr(arrivals, "checksum_of", lambda pieces: lies.pop() if lies else real(pieces))
+    assert pulled([item], served, arrived_root).bytes_sent in {SIZE + BLOCK, SIZE + 12_345}
+    assert is_whole(item, origin_root, arrived_root)
+
+
+def test_a_file_that_is_not_there_at_the_origin_is_named(served, arrived_root):
+    with pytest.raises(MissingFileError, match=r"one\.tar"):
+        pulled([item_of(some_bytes(SIZE))], served, arrived_root)
+
+
+def test_a_file_that_is_too_short_at_the_origin_is_damaged_there(served, origin_root, arrived_root):
+    content = some_bytes(SIZE)
+    put(content[: 2 * BLOCK + 1], at=origin_root)
+    with pytest.raises(DamagedOriginError, match=f"one has {2 * BLOCK + 1} bytes at ccat_buffer instead of {SIZE}"):
+        pulled([item_of(content, block_bytes=BLOCK)], served, arrived_root)
+
+
+def test_a_lost_lease_ends_it_and_what_came_is_kept(served, origin_root, arrived_root):
+    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
+
+    def lost() -> None:
+        raise LeaseLostError("taken over")
+
+    with pytest.raises(LeaseLostError):
+        pulled([item], served, arrived_root, check=lost)
+    kept = 60 * MB - missing_bytes(item, root=arrived_root)
+    assert kept
+    assert pulled([item], served, arrived_root) == Pulled(60 * MB - kept, kept, finished=True)
+
+
+def test_two_engines_at_once_end_with_whole_files(served, origin_root, arrived_root):
+    items = [put(some_bytes(SIZE, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=BLOCK) for n in range(6)]
+    failed: list[Exception] = []
+
+    def one() -> None:
+        try:
+            pulled(items, served, arrived_root)
+        except DtsError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
+    assert not any(name.endswith(".part") for name in names(arrived_root))
+
+
+def test_it_goes_on_when_memory_for_two_blocks_is_all_there_is(served, origin_root, arrived_root, monkeypatch):
+    small = 2 * BLOCK + engine.RESERVE_SLOTS * 255 * 1024 + 255 * 1024
+    monkeypatch.setattr(engine, "Arena", lambda: arena.Arena(small))
+    items = [put(some_bytes(SIZE, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=BLOCK) for n in range(4)]
+    assert pulled(items, served, arrived_root).finished
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
+
+
+class Recorded:
+    """A Pace of `rate` bytes a second that remembers what it gave."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.given = 0
+        self._free_at = 0.0
+
+    async def acquire(self, size_bytes: int) -> None:
+        import asyncio
+
+        now = time.monotonic()
+        self._free_at = max(self._free_at, now) + size_bytes / self.rate
+        await asyncio.sleep(self._free_at - now)
+        self.given += size_bytes
+
+
+def test_it_asks_for_no_more_than_its_pace_allows(served, origin_root, arrived_root):
+    item = put(some_bytes(30 * MB), at=origin_root, block_bytes=BLOCK)
+    pace = Recorded(20 * MB)
+    began = time.monotonic()
+    assert pulled([item], served, arrived_root, pace=pace).finished
+    assert time.monotonic() - began >= (30 * MB - 2 * LUMP_BYTES) / pace.rate
+    assert 30 * MB <= pace.given <= 30 * MB + 3 * LUMP_BYTES
+
+
+def test_it_says_how_many_connections_it_uses_and_why(served, origin_root, arrived_root):
+    item = put(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    decisions: list[Decision] = []
+    pulled([item], served, arrived_root, on_decision=decisions.append, remembered_streams=3)
+    assert decisions[0].streams == 3
+    assert "the last transfer" in decisions[0].why
+
+
+@pytest.mark.parametrize("blocks", [1, 7, 30])
+def test_killed_in_the_middle_it_sends_again_only_what_was_not_in_the_journal(
+    served, origin_root, arrived_root, tmp_path, blocks
+):
+    items = [
+        put(some_bytes(40 * MB, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=MB) for n in range(2)
+    ]  # fmt: skip
+    address = served.address
+    listed = tmp_path / "listed.json"
+    listed.write_text(Listed(packages=[(item.path, item.content) for item in items]).model_dump_json())
+    order = Order(
+        host=address.host, port=address.port, user=address.username, key=address.private_key_path,
+        host_key=address.host_key, root=address.root, destination=str(arrived_root), manifests=str(listed), watch=True,
+    )  # fmt: skip
+    (tmp_path / "order.json").write_text(order.model_dump_json())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.pull_once", tmp_path / "order.json"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    kept_lines = 0
+    for line in process.stderr:
+        kept_lines += " kept," in line
+        if kept_lines == blocks:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    process.stderr.close()
+    assert process.wait() == -signal.SIGKILL
+    missing = sum(missing_bytes(item, root=arrived_root) for item in items)
+    assert missing <= 80 * MB - blocks * MB
+    assert pulled(items, served, arrived_root) == Pulled(missing, 80 * MB - missing, finished=True)
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
