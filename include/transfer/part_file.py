@@ -11,9 +11,10 @@ Power may fail, or the process be killed, between any two lines. What holds that
 
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from include.errors import TransientError
 from include.storage.paths import checked_path
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 # Where somebody else works too, a folder can vanish between making and using it, and a part file get its final name.
 OPENING_TRIES = 5
 
+MOST_PIECES = 512
+"""Fewer than the 1,024 that Linux writes in one call."""
+
 
 class PartFile:
     """The part file of `item` below the folder `root`, open for writing. Made by `opened`."""
@@ -36,6 +40,9 @@ class PartFile:
         self.path = self.final.with_name(f"{self.final.name}.part")
         self._journal = Journal(self.final.with_name(f"{self.final.name}.journal"), content=item.content)
         self._descriptor = -1
+        self._lock = Lock()
+        self.is_single = len(item.content.block_checksums) <= 1
+        """It has one block, and so no journal."""
         self.verified: frozenset[int] = frozenset()
         """Numbers of the blocks that need not be sent again."""
 
@@ -55,14 +62,30 @@ class PartFile:
             NoSpaceError, PermanentError, TransientError: here and from every method; the file and this host are named.
         """
         with disk_errors(self.path):
-            self._open()
+            self.open()
             try:
-                self._journal.open()
-                fsync_folder(self.path.parent)
                 yield self
             finally:
-                self._journal.close()
-                os.close(self._descriptor)
+                self.close()
+
+    def open(self) -> None:
+        """As `opened`, until `close`. Raises OSError too."""
+        self._open()
+        if not self.is_single:
+            self._journal.open()
+            fsync_folder(self.path.parent)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it can be written."""
+        return self._descriptor >= 0
+
+    def close(self) -> None:
+        """Safe to repeat."""
+        self._journal.close()
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def look(self) -> Collection[int]:
         """Return the numbers of verified blocks without opening it for writing; nothing is changed."""
@@ -74,12 +97,23 @@ class PartFile:
 
     def add(self, block: Block, content: memoryview) -> None:
         """Write a verified block; durable on return."""
-        written = 0
-        while written < block.length:
-            written += os.pwrite(self._descriptor, content[written:], block.offset + written)
+        self.write(block, [content])
+        self.commit(block)
+
+    def write(self, block: Block, pieces: Sequence[memoryview]) -> None:
+        """Write a verified block, given in pieces; the memory may be used again on return."""
+        position = block.offset
+        for first in range(0, len(pieces), MOST_PIECES):
+            position += self._write_some(pieces[first : first + MOST_PIECES], position)
+
+    def commit(self, block: Block) -> None:
+        """Note that a block was written; durable on return. For several threads at once."""
+        if self.is_single:
+            return  # `finish` follows, and makes the one block durable: a journal would say nothing
         os.fdatasync(self._descriptor)
-        self._journal.add(block)
-        self.verified |= {block.number}
+        with self._lock:
+            self._journal.add(block)
+            self.verified |= {block.number}
 
     def finish(self) -> None:
         """Give it its final name, now that all blocks are in.
@@ -106,6 +140,14 @@ class PartFile:
         with disk_errors(self.path), suppress(FileNotFoundError):
             self._journal.remove()
             self.path.unlink()
+
+    def _write_some(self, pieces: Sequence[memoryview], position: int) -> int:
+        size = sum(len(piece) for piece in pieces)
+        written = os.pwritev(self._descriptor, pieces, position)
+        while written < size:  # a disk that is filling up, or a signal
+            whole = memoryview(b"".join(pieces))[written:]
+            written += os.pwrite(self._descriptor, whole, position + written)
+        return size
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC

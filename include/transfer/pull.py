@@ -1,84 +1,29 @@
 """Pull files from an origin to a folder of this host, block by block, and only the blocks that are not there yet.
 
-Safe to repeat, to kill, and to run twice at once. Memory: one block, and what the origin's storage has under way.
+Safe to repeat, to kill, and to run twice at once. From an SFTP server several connections are used (engine.py), from
+anywhere else one stream (in_turn.py). Memory: at most ARENA_BYTES for blocks on their way.
 """
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from include.errors import ChecksumMismatchError, TransientError
-from include.integrity.checksum import Hasher
-from include.storage.interface import Storage
-from include.transfer.blocks import Block, Item, missing_blocks, runs
+from include.storage.sftp import SftpStorage
+from include.transfer.adapt import MOST_STREAMS, Decision
+from include.transfer.arena import ARENA_BYTES
+from include.transfer.blocks import Item
+from include.transfer.by_streams import pull_by_streams
 from include.transfer.durable import require_root
-from include.transfer.part_file import PartFile
+from include.transfer.engine import Task
+from include.transfer.in_turn import pull_in_turn
+from include.transfer.kernel import this_host
+from include.transfer.pace import Pace
+from include.transfer.pulled import YIELD_SECONDS, DamagedOriginError, Origin, Progress, Pulled, nothing
 
-logger = logging.getLogger(__name__)
+__all__ = ["YIELD_SECONDS", "DamagedOriginError", "Decision", "Origin", "Progress", "Pulled", "pull"]
 
-YIELD_SECONDS = 30 * 60.0
-"""A pull hands back after this long, so that no task ever lasts hours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """What a pull did. Sizes in bytes."""
-
-    bytes_sent: int
-    bytes_skipped: int
-    """Were here already, verified, and were not sent again."""
-    finished: bool
-    """False: time was up; call again to go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a pull is."""
-
-    item: Item
-    bytes_sent: int
-    bytes_skipped: int
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the bytes come from; `name` is for messages."""
-
-    name: str
-    storage: Storage
-
-
-class DamagedOriginError(ChecksumMismatchError):
-    """Files whose bytes at the origin are not what they should be; `items` are these. All others have arrived."""
-
-    def __init__(self, message: str, *, items: tuple[Item, ...]) -> None:
-        super().__init__(message)
-        self.items = items
-
-
-def _nothing(*_: object) -> None:
-    return None
-
-
-@dataclass(slots=True)
-class _Pull:
-    """A pull under way."""
-
-    origin: Origin
-    root: Path
-    check: Callable[[], None]
-    on_progress: Callable[[Progress], None]
-    ends_at: float
-    bytes_sent: int = 0
-    bytes_skipped: int = 0
-    damaged: dict[str, tuple[Item, str]] = field(default_factory=dict)
-    """By path: what is damaged at the origin, and a sentence about it."""
-
-    def is_time_up(self) -> bool:
-        """Tell whether to hand back; never before a block has arrived, so that each call gets further."""
-        return self.bytes_sent > 0 and time.monotonic() >= self.ends_at
+PATIENCE_SECONDS = 300.0
+"""A link that is cut for so long makes a pull give up; a shorter cut it sits out, and goes on by itself."""
 
 
 def pull(
@@ -86,11 +31,20 @@ def pull(
     *,
     origin: Origin,
     root: Path,
-    check: Callable[[], None] = _nothing,
-    on_progress: Callable[[Progress], None] = _nothing,
+    check: Callable[[], None] = nothing,
+    on_progress: Callable[[Progress], None] = nothing,
+    on_decision: Callable[[Decision], None] = nothing,
     yield_after_seconds: float = YIELD_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
+    most_streams: int = MOST_STREAMS,
+    remembered_streams: int | None = None,
+    pace: Pace | None = None,
 ) -> Pulled:
-    """Bring every item below the folder `root`. `check` is called, and may raise, after every block.
+    """Bring every item below the folder `root`.
+
+    `check` is called, and may raise, after every block and once a second. `on_decision` hears how many connections are
+    used, and why; the last one's number is what to hand in as `remembered_streams` the next time. `pace` is asked
+    before the origin is. All of these are called in the caller's thread, but `pace`.
 
     Raises:
         DamagedOriginError: at the end, if blocks came wrong from the origin twice.
@@ -99,117 +53,29 @@ def pull(
         TransientError: origin, link or disk failed for the moment; what has arrived is kept.
     """
     require_root(root)
-    under_way = _Pull(origin, root, check, on_progress, time.monotonic() + yield_after_seconds)
-    finished = True
-    for item in items:
-        finished = not under_way.is_time_up() and _pull_item(item, under_way)
-        if not finished:
-            break
-    if finished and under_way.damaged:
-        sentences = " ".join(sentence for _, sentence in under_way.damaged.values())
-        raise DamagedOriginError(sentences, items=tuple(item for item, _ in under_way.damaged.values()))
-    return Pulled(under_way.bytes_sent, under_way.bytes_skipped, finished)
-
-
-def _pull_item(item: Item, under_way: _Pull) -> bool:
-    """Return False if time was up before it was complete (or known to be damaged)."""
-    part = PartFile(item, root=under_way.root)
-    if part.is_complete():
-        part.remove_leftovers()
-        under_way.bytes_skipped += item.content.size_bytes
-        return True
-    with part.opened():
-        missing = missing_blocks(item.content, verified=part.verified)
-        under_way.bytes_skipped += item.content.size_bytes - sum(block.length for block in missing)
-        try:
-            if not _fetch(missing, part=part, under_way=under_way):
-                return False
-        except _Damaged as damaged:
-            logger.warning("%s", damaged)
-            under_way.damaged[item.path] = (item, str(damaged))
-            return True
-        part.finish()
-    return True
-
-
-class _Damaged(Exception):  # noqa: N818 - it ends one item; the error is raised when the others are done
-    """A sentence about what is wrong with the file at the origin."""
-
-
-def _fetch(missing: Sequence[Block], *, part: PartFile, under_way: _Pull) -> bool:
-    """Get the missing blocks into the part file. Return False if time was up before the last of them."""
-    buffer = memoryview(bytearray(max((block.length for block in missing), default=0)))
-    left = len(missing)
-    try:
-        for run in runs(missing):
-            for arrived in _arriving(run, item=part.item, origin=under_way.origin, buffer=buffer):
-                _add(arrived, part=part, under_way=under_way, buffer=buffer)
-                left -= 1
-                if left and under_way.is_time_up():
-                    return False
-    except TransientError:
-        _raise_if_short(part.item, under_way.origin)
-        raise
-    return True
-
-
-def _raise_if_short(item: Item, origin: Origin) -> None:
-    """A file that is too short there makes reading fail, but trying again does not help."""
-    found = origin.storage.stat(item.path)
-    if found is not None and found.size_bytes < item.content.size_bytes:
-        raise _Damaged(
-            f"{item.content.name} has {found.size_bytes} bytes at {origin.name} instead of {item.content.size_bytes}:"
-            f" the copy of {item.path} there is damaged."
+    if not isinstance(origin.storage, SftpStorage) or _largest_block(items) * 2 > ARENA_BYTES:
+        return pull_in_turn(
+            items,
+            origin=origin,
+            root=root,
+            check=check,
+            on_progress=on_progress,
+            yield_after_seconds=yield_after_seconds,
         )
+    task = Task(
+        items=items,
+        origin=origin.name,
+        address=origin.storage.address,
+        root=root,
+        ends_at=time.monotonic() + yield_after_seconds,
+        patience_seconds=patience_seconds,
+        most_streams=most_streams,
+        remembered=remembered_streams,
+        pace=pace,
+        host=this_host(),
+    )
+    return pull_by_streams(task, check=check, on_progress=on_progress, on_decision=on_decision)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """A block as it came; `content` is valid until the next one is asked for."""
-
-    block: Block
-    content: memoryview
-    checksum: str
-
-
-def _add(arrived: _Arrived, *, part: PartFile, under_way: _Pull, buffer: memoryview) -> None:
-    block = arrived.block
-    if arrived.checksum != block.checksum:
-        place = under_way.origin.name
-        logger.warning("Block %d of %s came wrong from %s; it is fetched again.", block.number, part.path, place)
-        under_way.bytes_sent += block.length
-        for again in _arriving([block], item=part.item, origin=under_way.origin, buffer=buffer):
-            arrived = again
-    under_way.bytes_sent += block.length
-    if arrived.checksum != block.checksum:
-        raise _Damaged(
-            f"{part.item.content.name}: block {block.number} (bytes {block.offset} to {block.end}) came from"
-            f" {under_way.origin.name} with checksum {arrived.checksum} instead of {block.checksum}, twice:"
-            f" the copy of {part.item.path} there is damaged."
-        )
-    part.add(block, arrived.content)
-    under_way.on_progress(Progress(part.item, under_way.bytes_sent, under_way.bytes_skipped))
-    under_way.check()
-
-
-def _arriving(run: Sequence[Block], *, item: Item, origin: Origin, buffer: memoryview) -> Iterator[_Arrived]:
-    """Stream neighbouring blocks in one request and hash them as they pass."""
-    chunks = _chunks(run, item=item, origin=origin)
-    rest = memoryview(b"")
-    for block in run:
-        hasher = Hasher()
-        filled = 0
-        while filled < block.length:
-            rest = rest or memoryview(next(chunks))
-            piece = rest[: block.length - filled]
-            buffer[filled : filled + len(piece)] = piece
-            hasher.update(piece)
-            filled += len(piece)
-            rest = rest[len(piece) :]
-        yield _Arrived(block, buffer[: block.length], hasher.value())
-
-
-def _chunks(run: Sequence[Block], *, item: Item, origin: Origin) -> Iterator[bytes]:
-    start, end = run[0].offset, run[-1].end
-    yield from origin.storage.read(item.path, offset=start, length=end - start)
-    raise TransientError(f"{item.path} at {origin.name} ended before byte {end}")
+def _largest_block(items: Sequence[Item]) -> int:
+    return max((min(item.content.block_bytes, item.content.size_bytes) for item in items), default=0)

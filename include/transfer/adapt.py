@@ -1,0 +1,120 @@
+"""How many connections a transfer uses: decided from what is measured, with a sentence why. Pure.
+
+One connection's rate over a long link ends at its TCP window, which is the kernel's buffer or, with a congestion
+control that takes every loss for congestion (cubic, reno), what loss leaves of it. Several add up, until the link is
+full; then more of them only take from each other, and from everybody else.
+"""
+
+from dataclasses import dataclass
+
+MOST_STREAMS = 64
+
+LINK_BYTES_PER_SECOND = 125_000_000
+"""What a link is taken for before anything is known of it: 1 Gbit/s."""
+
+LOSSY_WINDOW_BYTES = 1_000_000
+"""What cubic holds in flight at 250 ms and 0.01 % loss: measured 4 MB/s a connection."""
+
+LONG_BUFFER_BYTES = 64_000_000
+NEAR_SECONDS = 0.005
+NEAR_STREAMS = 2
+TUNED_STREAMS = 6
+
+GROWTH = 1.5
+WORTH = 1.05
+"""A step up that gives less than 5 % was not worth it."""
+FALL = 0.75
+"""A rate that falls below this part of the best one with as many streams has a cause that more streams do not mend."""
+AGAIN_ROUNDS = 8
+"""After so many rounds without a change one step is tried again: the link may have got better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """So many connections, and why."""
+
+    streams: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """This host's kernel: the largest receive buffer of a connection in bytes, and the congestion control."""
+
+    receive_buffer_bytes: int
+    congestion_control: str
+
+
+def first(*, round_trip_seconds: float, host: Host, remembered: int | None = None) -> Decision:
+    """Decide how many connections to begin with."""
+    if remembered is not None:
+        streams = max(1, min(remembered, MOST_STREAMS))
+        return Decision(streams, f"{streams} connections: as many as the last transfer ended with.")
+    milliseconds = f"{round_trip_seconds * 1000:.0f} ms"
+    if round_trip_seconds < NEAR_SECONDS:
+        return Decision(
+            NEAR_STREAMS, f"{NEAR_STREAMS} connections: at {milliseconds} one core ends before the link does."
+        )
+    held = LINK_BYTES_PER_SECOND * round_trip_seconds
+    buffer = f"{host.receive_buffer_bytes / 1e6:.0f} MB"
+    if host.receive_buffer_bytes >= LONG_BUFFER_BYTES and host.congestion_control == "bbr":
+        return Decision(
+            TUNED_STREAMS,
+            f"{TUNED_STREAMS} connections: {milliseconds} at 1 Gbit/s hold {held / 1e6:.0f} MB, and buffers of {buffer}"
+            " with bbr let few of them carry it.",
+        )
+    window = min(host.receive_buffer_bytes / 2, LOSSY_WINDOW_BYTES)
+    streams = max(4, min(round(held / window), MOST_STREAMS))
+    return Decision(
+        streams,
+        f"{streams} connections: {milliseconds} at 1 Gbit/s hold {held / 1e6:.0f} MB, and with buffers of {buffer}"
+        f" and {host.congestion_control} one is expected to keep about {window / 1e6:.1f} MB in flight.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What was measured while nothing was changed: streams, and bytes a second."""
+
+    streams: int
+    rate: float
+
+
+def change(rounds: tuple[Round, ...], *, most: int = MOST_STREAMS, held_back_by: str | None = None) -> Decision:
+    """Decide how to go on after the last of these rounds. `held_back_by` says what else than the link sets the rate."""
+    now = rounds[-1]
+    megabytes = f"{now.rate / 1e6:.1f} MB/s with {now.streams} connection(s)"
+    if held_back_by is not None:
+        return Decision(now.streams, f"{megabytes}: {held_back_by} sets the rate, not the link; nothing is changed.")
+    best_before = max((r for r in rounds[:-1] if r.streams < now.streams), key=lambda r: r.rate, default=None)
+    same = [r.rate for r in rounds[:-1] if r.streams == now.streams]
+    larger = [r for r in rounds[:-1] if r.streams > now.streams]
+    if best_before is not None and not same and now.rate < best_before.rate * WORTH:
+        if now.rate < best_before.rate:
+            return Decision(
+                best_before.streams,
+                f"{megabytes}: {best_before.streams} gave {best_before.rate / 1e6:.1f} MB/s; back to as many.",
+            )
+        return Decision(now.streams, f"{megabytes}: hardly more than with {best_before.streams}; no more are tried.")
+    if same and now.rate < max(same) * FALL:
+        fewer = max(1, min(now.streams, round(now.streams / GROWTH)))
+        return Decision(
+            fewer if now.streams > TUNED_STREAMS else now.streams,
+            f"{megabytes}: it was {max(same) / 1e6:.1f} MB/s; the far end or the link got slower, so fewer share it.",
+        )
+    unchanged = _unchanged(rounds)
+    if (larger or (best_before and same)) and unchanged < AGAIN_ROUNDS:
+        return Decision(now.streams, f"{megabytes}: as many as are known to be of use.")
+    more = min(most, max(now.streams + 1, round(now.streams * GROWTH)))
+    if more == now.streams:
+        return Decision(now.streams, f"{megabytes}: as many as are allowed.")
+    return Decision(more, f"{megabytes}: {more} are tried, to see whether the link holds more.")
+
+
+def _unchanged(rounds: tuple[Round, ...]) -> int:
+    found = 0
+    for one in reversed(rounds):
+        if one.streams != rounds[-1].streams:
+            break
+        found += 1
+    return found

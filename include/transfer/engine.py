@@ -1,0 +1,620 @@
+"""Moves the bytes of one pull over several connections at once. Everything here runs in the loop of the pool.
+
+Each stream has requests under way for what it carries in three round trips, and holds the next spans with their files
+open. Bytes go from the packet into a slot of the arena; a whole block goes to a thread that verifies and writes it.
+Nothing waits: a stream is served when an answer comes, and a clock looks after everything else four times a second.
+"""
+
+import asyncio
+import logging
+import stat
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from include.errors import DtsError, MissingFileError, TransientError
+from include.storage.paths import checked_path
+from include.storage.sftp_connection import SftpAddress
+from include.transfer import adapt, arrivals
+from include.transfer.adapt import Decision, Round
+from include.transfer.arena import Arena
+from include.transfer.blocks import Item
+from include.transfer.fleet import Fleet
+from include.transfer.pace import LUMP_BYTES, Pace
+from include.transfer.pool import Pool
+from include.transfer.sftp_reads import REQUEST_BYTES
+from include.transfer.stream import Ask, Stream
+from include.transfer.work import BlockWork, ItemWork, Piece, PieceState, Queue, Span
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+AT_ONCE_BYTES = 4 * REQUEST_BYTES
+RESERVE_SLOTS = 32
+"""Kept for what is asked for a second time, on another stream."""
+LATE_SECONDS = 1.0
+LATE_ROUND_TRIPS = 5
+AHEAD_BYTES = 256 * 1024 * 1024
+AHEAD_ITEMS = 256
+PREPARED_AT_ONCE = 32
+ROUND_SECONDS = 3.0
+ROUND_ROUND_TRIPS = 10
+TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A block was verified and written (or, without a block's item, a while has passed)."""
+
+    item: Item | None
+    bytes_sent: int
+    bytes_skipped: int
+    bytes_received: int
+    rate: float
+    streams: int
+
+
+class Reason(Enum):
+    """Why a piece is asked for."""
+
+    FIRST = auto()
+    AGAIN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """An item whose copy at the origin is damaged, and a sentence about it."""
+
+    item: Item
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an engine is to do. `ends_at` and `patience_seconds` are in the monotonic clock's seconds."""
+
+    items: Sequence[Item]
+    origin: str
+    address: SftpAddress
+    root: Path
+    ends_at: float
+    patience_seconds: float
+    most_streams: int
+    remembered: int | None
+    pace: Pace | None
+    host: adapt.Host
+
+
+class Engine:
+    """One pull. `tell` is called with what happens, in the loop's thread."""
+
+    def __init__(self, task: Task, *, pool: Pool, tell: Callable[[Arrived | Decision], None]) -> None:
+        self.bytes_sent = 0
+        self.bytes_skipped = 0
+        self.damage: list[Damage] = []
+        self.is_finished = False
+        self._task = task
+        self._tell = tell
+        self._arena = Arena()
+        self._queue = Queue()
+        self._fleet = Fleet(task.address, pool=pool, joined=self._joined)
+        self._threads = ThreadPoolExecutor(arrivals.WRITERS, thread_name_prefix="arrivals")
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._open: dict[BlockWork, None] = {}
+        self._items_left = len(task.items)
+        self._all_prepared = False
+        self._parts: set[ItemWork] = set()
+        self._wake = asyncio.Event()
+        self._error: BaseException | None = None
+        self._allowance = 0
+        self._paced = asyncio.Event()
+        self._blocked_at = 0.0
+        self._repeats = 0
+        self._rounds: tuple[Round, ...] = ()
+        self._round_began = (0.0, 0)
+        self._received = 0
+        self._last_news = time.monotonic()
+        self._ended = False
+
+    # ----- the whole
+
+    async def run(self) -> None:
+        """Move everything, or as much as time allows.
+
+        Raises:
+            DtsError: as pull says.
+        """
+        task = self._task
+        self._work_on(self._prepare_all())
+        if task.pace is not None:
+            self._work_on(self._pay(task.pace))
+        begin = adapt.first(round_trip_seconds=0.05, host=task.host, remembered=task.remembered)
+        self._fleet.start(min(task.most_streams, 2 if task.remembered is None else begin.streams))
+        clock = asyncio.create_task(self._clock())
+        try:
+            while not self._is_over():
+                await self._wake.wait()
+                self._wake.clear()
+            if self._error is not None:
+                raise self._error
+            self.is_finished = self._items_left == 0
+        finally:
+            clock.cancel()
+            await self._end()
+
+    def stop(self) -> None:
+        """Complete the blocks that are under way, and begin no more."""
+        self._queue.begins_blocks = False
+        self._wake.set()
+
+    def _is_over(self) -> bool:
+        if self._error is not None:
+            return True
+        stopped = not self._queue.begins_blocks and not self._open
+        return (stopped or (self._all_prepared and self._items_left == 0)) and not any(
+            job for job in self._jobs if job.get_name() == "arrival"
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None:
+            self._error = error
+        self._wake.set()
+
+    async def _end(self) -> None:
+        self._ended = True
+        for job in list(self._jobs):
+            if job.get_name() != "arrival":  # what was begun on the disk is ended there
+                job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        for stream in self._fleet.streams:
+            for opening in stream.opening.values():
+                opening.cancel()
+            for item in list(stream.handles):
+                stream.forget(item)
+            if stream.asked and self._error is not None:
+                stream.line.abort("the transfer ended")
+        await self._fleet.end()
+        for item in self._parts:
+            item.part.close()
+        self._threads.shutdown(wait=False)
+
+    def _work_on(self, job: Coroutine[Any, Any, None], *, name: str = "") -> None:
+        task = asyncio.create_task(job, name=name)
+        self._jobs.add(task)
+        task.add_done_callback(self._job_done)
+
+    def _job_done(self, job: "asyncio.Task[None]") -> None:
+        self._jobs.discard(job)
+        if not job.cancelled() and (error := job.exception()) is not None:
+            self._fail(error)
+        self._wake.set()
+
+    # ----- what there is to do
+
+    async def _prepare_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        items = self._task.items
+        at = 0
+        while at < len(items) and self._queue.begins_blocks:
+            if self._queue.waiting_bytes > AHEAD_BYTES or len(self._parts) > AHEAD_ITEMS:
+                await asyncio.sleep(TICK_SECONDS / 5)
+                continue
+            some = items[at : at + PREPARED_AT_ONCE]
+            at += len(some)
+            job = partial(arrivals.prepare, some, root=self._task.root)
+            for prepared in await loop.run_in_executor(self._threads, job):
+                self._add(prepared)
+            self._pump_all()
+        self._all_prepared = at == len(items)
+
+    def _add(self, prepared: arrivals.Prepared) -> None:
+        item = ItemWork(prepared.part, len(prepared.missing))
+        size = prepared.part.item.content.size_bytes
+        self.bytes_skipped += size - sum(block.length for block in prepared.missing)
+        if prepared.is_complete:
+            self._items_left -= 1
+            return
+        self._parts.add(item)
+        for block in prepared.missing:
+            self._queue.add(item, block)
+        if not prepared.missing:
+            self._work_on(self._finish(item), name="arrival")
+
+    async def _pay(self, pace: Pace) -> None:
+        while True:
+            while self._allowance >= LUMP_BYTES:
+                self._paced.clear()
+                await self._paced.wait()
+            await pace.acquire(LUMP_BYTES)
+            self._allowance += LUMP_BYTES
+            self._pump_all()
+
+    # ----- asking
+
+    def _joined(self, stream: Stream) -> None:
+        if not self._rounds:
+            self._decide_first()
+        self._last_news = time.monotonic()
+        self._pump(stream)
+
+    def _decide_first(self) -> None:
+        trip = self._fleet.round_trip_seconds
+        decision = adapt.first(round_trip_seconds=trip, host=self._task.host, remembered=self._task.remembered)
+        streams = min(decision.streams, self._task.most_streams)
+        self._fleet.wanted = streams
+        held = 2 * adapt.LINK_BYTES_PER_SECOND * trip / streams
+        self._fleet.share_bytes = int(held)
+        for stream in self._fleet.streams:
+            stream.share_bytes = int(held)
+        self._rounds = (Round(0, 0.0),)
+        self._tell(Decision(streams, decision.why))
+
+    def _pump_all(self) -> None:
+        for stream in list(self._fleet.streams):
+            self._pump(stream)
+
+    def _pump(self, stream: Stream) -> None:
+        """Give a stream work, and have it ask for as much as it may."""
+        if self._ended or self._error is not None or not stream.line.is_usable:
+            return
+        trip = self._fleet.round_trip_seconds
+        window = stream.window_bytes(round_trip_seconds=trip, now=time.monotonic())
+        ahead = stream.ahead_bytes(round_trip_seconds=trip)
+        while not stream.is_leaving and stream.asked_bytes + stream.span_bytes < window + ahead:
+            span = self._queue.take()
+            if span is None:
+                break
+            self._give(stream, span)
+        if window - stream.asked_bytes < min(AT_ONCE_BYTES, window // 2):
+            return  # several requests are one packet
+        while stream.asked_bytes < window:
+            span = stream.next_span()
+            if span is None or not self._ask(stream, span.pieces[0], Reason.FIRST):
+                break
+            stream.span_bytes -= span.pieces.popleft().length
+        if stream.is_leaving and not stream.asked and not stream.spans:
+            self._fleet.remove(stream)
+
+    def _give(self, stream: Stream, span: Span) -> None:
+        self._open.setdefault(span.work)
+        item = span.work.item
+        stream.give(span)
+        if item not in stream.handles and item not in stream.opening:
+            self._begin_opening(stream, item)
+
+    def _begin_opening(self, stream: Stream, item: ItemWork) -> None:
+        stream.waits(time.monotonic())
+        stream.opening[item] = asyncio.create_task(self._open_file(stream, item))
+
+    async def _open_file(self, stream: Stream, item: ItemWork) -> None:
+        path = item.part.item.path
+        absolute = f"{self._task.address.root.rstrip('/')}/{checked_path(path)}".encode()
+        reads = stream.line.reads
+        looking: asyncio.Task[object] | None = None
+        try:
+            if not item.is_seen:
+                item.is_seen = True
+                looking = asyncio.create_task(self._look(stream, item, absolute))
+            stream.handles[item] = await reads.open(absolute)
+            if looking is not None:
+                await looking
+        except asyncssh.SFTPError as error:
+            self._fail(self._fleet.translated(error, path))
+        except DtsError as error:
+            self._fail(error)
+        except (OSError, asyncssh.Error):
+            item.is_seen = False  # the connection is gone: `_lost` gives its work to others
+        finally:
+            stream.opening.pop(item, None)
+            if looking is not None:
+                looking.cancel()
+        self._pump(stream)
+
+    async def _look(self, stream: Stream, item: ItemWork, absolute: bytes) -> None:
+        """A file that is shorter than it should be is damaged; something else than a file is none."""
+        found = await stream.line.reads.attributes(absolute)
+        path, content = item.part.item.path, item.part.item.content
+        if not stat.S_ISREG(found.mode):
+            raise MissingFileError(f"{path} at {self._task.origin} is not a regular file")
+        if found.size_bytes < content.size_bytes:
+            self._drop(
+                item,
+                f"{content.name} has {found.size_bytes} bytes at {self._task.origin} instead of {content.size_bytes}:"
+                f" the copy of {path} there is damaged.",
+            )
+
+    def _ask(self, stream: Stream, piece: Piece, reason: "Reason") -> bool:
+        """Ask a stream for a piece. False if there is no memory for it now, or it is too early."""
+        work = piece.work
+        if reason is Reason.FIRST and not self._may_take_slot(work):
+            self._blocked_at = time.monotonic()
+            return False
+        if reason is Reason.AGAIN and self._repeats >= RESERVE_SLOTS:
+            return False
+        if self._task.pace is not None:
+            if self._allowance < piece.length:
+                return False
+            self._allowance -= piece.length
+            self._paced.set()
+        ask = Ask(piece, self._arena.take(), time.monotonic())
+        if reason is Reason.FIRST:
+            work.slots_wanted -= 1
+            piece.state = PieceState.ASKED
+        else:
+            ask.is_repeat = True
+            self._repeats += 1
+        piece.asked_at = ask.at
+        piece.copies += 1
+        stream.ask(ask)
+        self._send(stream, ask)
+        return True
+
+    def _may_take_slot(self, work: BlockWork) -> bool:
+        """Leave as many as all older blocks still need: no slot comes back before its block is complete."""
+        free = self._arena.free - (RESERVE_SLOTS - self._repeats)
+        for older in self._open:
+            if older is work:
+                break
+            free -= older.slots_wanted
+        return free > 0
+
+    def _send(self, stream: Stream, ask: Ask) -> None:
+        piece = ask.piece
+        place = self._arena.view(ask.slot, piece.length)[ask.got :]
+        handle = stream.handles[piece.work.item]
+        done = partial(self._answered, stream, ask)
+        try:
+            stream.line.reads.read(handle, offset=piece.offset + ask.got, into=place, done=done)
+        except (OSError, asyncssh.Error) as error:
+            asyncio.get_running_loop().call_soon(done, error)
+
+    # ----- being answered
+
+    def _answered(self, stream: Stream, ask: Ask, result: int | Exception) -> None:
+        piece = ask.piece
+        if isinstance(result, int):
+            ask.got += result
+            self._received += result
+            self._last_news = time.monotonic()
+            if ask.got < piece.length and not self._ended and piece.work.item in stream.handles:
+                self._send(stream, ask)
+                return
+        stream.answered(ask)
+        self._repeats -= ask.is_repeat
+        piece.copies -= 1
+        is_wanted = piece.state is PieceState.ASKED and not piece.work.item.is_dropped
+        if ask.got == piece.length and is_wanted:
+            self._here(piece, ask.slot)
+        else:
+            self._arena.give_back(ask.slot)
+            if is_wanted and not piece.copies:
+                piece.state = PieceState.WAITING
+                piece.work.slots_wanted += 1
+                self._not_here(piece, result)
+        self._pump(stream)
+
+    def _not_here(self, piece: Piece, result: int | Exception) -> None:
+        item = piece.work.item
+        if isinstance(result, asyncssh.SFTPEOFError):
+            self._drop(
+                item,
+                f"{item.part.item.content.name} ended at {self._task.origin} before byte"
+                f" {piece.offset + piece.length}: the copy of {item.part.item.path} there is damaged.",
+            )
+        elif isinstance(result, asyncssh.SFTPError):
+            self._fail(self._fleet.translated(result, item.part.item.path))
+        else:
+            self._queue.give_back(piece.work.alone(piece))
+
+    def _here(self, piece: Piece, slot: int) -> None:
+        piece.state = PieceState.HERE
+        piece.slot = slot
+        work = piece.work
+        work.pieces_left -= 1
+        if work.pieces_left == 0:
+            self._open.pop(work, None)
+            self._work_on(self._keep(work), name="arrival")
+
+    async def _keep(self, work: BlockWork) -> None:
+        loop = asyncio.get_running_loop()
+        pieces = [self._arena.view(piece.slot, piece.length) for piece in work.pieces]
+        item, block = work.item, work.block
+
+        def written() -> None:
+            loop.call_soon_threadsafe(self._free, work)
+
+        job = partial(arrivals.keep, item.part, block, pieces, written=written)
+        found = await loop.run_in_executor(self._threads, job)
+        self.bytes_sent += block.length
+        if found is None:
+            item.blocks_left -= 1
+            if item.blocks_left == 0 and not item.is_dropped:
+                await self._finish(item)
+            self._news(item.part.item)
+        elif work.tries < TRIES:
+            logger.warning(
+                "Block %d of %s came wrong from %s; it is fetched again.",
+                block.number,
+                item.part.path,
+                self._task.origin,
+            )
+            self._give_back_slots(work)
+            self._queue.refetch(work)
+            self._open = {work: None, **self._open}
+            self._pump_all()
+        else:
+            self._free(work)
+            self._drop(
+                item,
+                f"{item.part.item.content.name}: block {block.number} (bytes {block.offset} to {block.end}) came from"
+                f" {self._task.origin} with checksum {found} instead of {block.checksum}, twice:"
+                f" the copy of {item.part.item.path} there is damaged.",
+            )
+
+    async def _finish(self, item: ItemWork) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, arrivals.finish, item.part)
+        self._leave(item)
+
+    def _free(self, work: BlockWork) -> None:
+        self._give_back_slots(work)
+        self._pump_all()
+
+    def _give_back_slots(self, work: BlockWork) -> None:
+        for piece in work.pieces:
+            if piece.slot >= 0:
+                self._arena.give_back(piece.slot)
+                piece.slot = -1
+
+    def _drop(self, item: ItemWork, sentence: str) -> None:
+        """Give an item up; all others go on."""
+        if item.is_dropped:
+            return
+        item.is_dropped = True
+        logger.warning("%s", sentence)
+        self.damage.append(Damage(item.part.item, sentence))
+        for work in [work for work in self._open if work.item is item]:
+            del self._open[work]
+            self._free(work)
+        self._leave(item)
+
+    def _leave(self, item: ItemWork) -> None:
+        self._items_left -= 1
+        if not item.is_dropped:  # a block of a dropped one may still be on its way to the disk
+            self._parts.discard(item)
+        for stream in self._fleet.streams:
+            stream.forget(item)
+        self._wake.set()
+
+    # ----- looking after it
+
+    async def _clock(self) -> None:
+        rounds_at = time.monotonic()
+        news_at = rounds_at
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            try:
+                self._tick(now)
+                if now - news_at >= 1.0:
+                    news_at = now
+                    self._news(None)
+            except Exception as error:  # noqa: BLE001 - a clock that stops would stop everything without a word
+                self._fail(error)
+
+    def _tick(self, now: float) -> None:
+        for stream in list(self._fleet.streams):
+            stream.measure(now)
+            if not stream.line.is_usable:
+                self._lost(stream)
+        for stream in self._fleet.silent(now):
+            stream.line.abort("no byte came for too long")
+            self._lost(stream)
+        self._fleet.fill()
+        self._check_patience(now)
+        self._pump_all()
+        self._help(now)
+        self._adapt(now)
+        if now >= self._task.ends_at and (self.bytes_sent or self._open) and self._queue.begins_blocks:
+            self.stop()
+        self._wake.set()
+
+    def _lost(self, stream: Stream) -> None:
+        self._fleet.remove(stream)
+        while (span := stream.take_back()) is not None:
+            self._queue.give_back(span)
+        self._pump_all()
+
+    def _check_patience(self, now: float) -> None:
+        if self._fleet.failure is not None and not self._fleet.streams:
+            self._fail(self._fleet.failure)
+        if self._task.pace is not None and self._allowance < REQUEST_BYTES:
+            self._last_news = now  # a closed road is no trouble
+        if self._open and now - self._last_news > self._task.patience_seconds:
+            why = f" {self._fleet.trouble}" if self._fleet.trouble else ""
+            seconds = f"{now - self._last_news:.0f} s"
+            self._fail(
+                TransientError(f"nothing came from {self._task.origin} for {seconds}; what has arrived is kept.{why}")
+            )
+
+    def _help(self, now: float) -> None:
+        """Let streams that have nothing to do take over what others would need long for."""
+        trip = self._fleet.round_trip_seconds
+        if self._queue.has_more and now - self._blocked_at > TICK_SECONDS:
+            return
+        for stream in self._fleet.streams:
+            window = stream.window_bytes(round_trip_seconds=trip, now=now)
+            if stream.is_leaving or stream.asked_bytes + stream.span_bytes > window // 2:
+                continue
+            if not self._steal(stream) and not self._repeat(stream, now=now, room=window - stream.asked_bytes):
+                continue
+            self._pump(stream)
+
+    def _steal(self, thief: Stream) -> bool:
+        victim = max(
+            (s for s in self._fleet.streams if s.spans and s is not thief), key=lambda s: s.busy_seconds, default=None
+        )
+        if victim is None or victim.busy_seconds < thief.busy_seconds + 2 * self._fleet.round_trip_seconds:
+            return False
+        span = victim.take_back()
+        if span is None:
+            return False
+        self._give(thief, span)
+        return True
+
+    def _repeat(self, stream: Stream, *, now: float, room: int) -> bool:
+        """Ask for late pieces once more, those of the oldest block first: what comes first counts."""
+        late = max(LATE_SECONDS, LATE_ROUND_TRIPS * self._fleet.round_trip_seconds)
+        asked = False
+        for work in list(self._open)[:4]:
+            for piece in work.pieces:
+                if piece.state is not PieceState.ASKED or piece.copies != 1 or now - piece.asked_at < late:
+                    continue
+                if any(ask.piece is piece for ask in stream.asked):
+                    continue
+                if work.item not in stream.handles:
+                    if work.item not in stream.opening:
+                        self._begin_opening(stream, work.item)
+                    break
+                if room < piece.length or not self._ask(stream, piece, Reason.AGAIN):
+                    return asked
+                room -= piece.length
+                asked = True
+        return asked
+
+    def _adapt(self, now: float) -> None:
+        """Measure a round, and change the number of connections if that helps."""
+        length = max(ROUND_SECONDS, ROUND_ROUND_TRIPS * self._fleet.round_trip_seconds)
+        began, received = self._round_began
+        streams = len(self._fleet.streams)
+        youngest = max((s.begun_at for s in self._fleet.streams), default=now)
+        if not began or streams != self._fleet.wanted or now - youngest < length or not self._queue.has_more:
+            self._round_began = (now, self._received)
+            return
+        if now - began < length:
+            return
+        rate = (self._received - received) / (now - began)
+        self._round_began = (now, self._received)
+        self._rounds = (*self._rounds[-20:], Round(streams, rate))
+        held = "the disk here" if self._blocked_at > began and not self._open else None
+        if self._task.pace is not None and self._allowance < REQUEST_BYTES:
+            held = "the route's timetable"
+        if self._fleet.round_trip_seconds < adapt.NEAR_SECONDS:
+            held = "the processor"
+        decision = adapt.change(self._rounds[1:], most=self._task.most_streams, held_back_by=held)
+        if decision.streams != streams:
+            self._fleet.wanted = decision.streams
+            self._fleet.fill()
+        self._tell(decision)
+
+    def _news(self, item: Item | None) -> None:
+        rate = sum(stream.rate for stream in self._fleet.streams)
+        streams = len(self._fleet.streams)
+        self._tell(Arrived(item, self.bytes_sent, self.bytes_skipped, self._received, rate, streams))

@@ -1,0 +1,125 @@
+"""As many connections as are wanted: made overlapped, a few at a time, replaced when they break or fall silent.
+
+OpenSSH drops some of more than ten connections that have not logged in yet (MaxStartups 10:30:100), so no more than
+DIALS are being made at once. A connection that waits for an answer and gets no byte for `silence_seconds` is given up:
+after a cut, TCP itself would sleep up to two minutes before it tried again.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+import asyncssh
+
+from include.errors import DtsError, PermanentError, TransientError
+from include.storage.sftp_connection import SftpAddress, SftpConnection
+from include.transfer.connect import Line, connect
+from include.transfer.pool import Pool
+from include.transfer.stream import Stream
+
+DIALS = 9
+PAUSE_SECONDS = 0.3
+MOST_PAUSE_SECONDS = 1.5
+SILENCE_SECONDS = 4.0
+SILENCE_ROUND_TRIPS = 12
+FIRST_TRIES = 4
+"""A server that never answered is given up after so many connects; one that did is waited for."""
+
+
+class Fleet:
+    """The streams of one transfer. In the loop's thread."""
+
+    def __init__(self, address: SftpAddress, *, pool: Pool, joined: Callable[[Stream], None]) -> None:
+        self.streams: list[Stream] = []
+        self.wanted = 1
+        self.round_trip_seconds = 0.0
+        """The shortest that was measured; 0 before the first connection."""
+        self.failure: DtsError | None = None
+        """Why there will be no connection."""
+        self.trouble: DtsError | None = None
+        """What happened last, for the message if it goes on for too long."""
+        self.share_bytes = 0
+        self._address = address
+        self._pool = pool
+        self._joined = joined
+        self._dials: set[asyncio.Task[None]] = set()
+        self._not_before = 0.0
+        self._failures = 0
+        self._ever = False
+
+    def start(self, wanted: int) -> None:
+        """Have so many."""
+        self.wanted = wanted
+        self.fill()
+
+    def fill(self) -> None:
+        """Use what is idle, and make what is missing, as far as it may be begun now."""
+        now = time.monotonic()
+        for stream in self.streams[: -self.wanted] if self.wanted < len(self.streams) else []:
+            stream.is_leaving = True
+        while len(self.streams) < self.wanted and (line := self._pool.take(self._address)) is not None:
+            self._join(line)
+        if self.failure is not None or now < self._not_before:
+            return
+        missing = self.wanted - len(self.streams) - len(self._dials)
+        for _ in range(min(missing, DIALS - len(self._dials))):
+            dial = asyncio.create_task(self._dial())
+            self._dials.add(dial)
+            dial.add_done_callback(self._dials.discard)
+
+    def silent(self, now: float) -> list[Stream]:
+        """Return the streams that have waited for too long."""
+        patience = max(SILENCE_SECONDS, SILENCE_ROUND_TRIPS * self.round_trip_seconds)
+        return [stream for stream in self.streams if stream.silent_seconds(now) > patience]
+
+    def remove(self, stream: Stream) -> None:
+        """It is gone, or has left."""
+        if stream in self.streams:
+            self.streams.remove(stream)
+        if stream.line.is_usable:
+            self._pool.keep(self._address, stream.line)
+
+    async def end(self) -> None:
+        """Keep the connections for the next transfer."""
+        for dial in self._dials:
+            dial.cancel()
+        await asyncio.gather(*self._dials, return_exceptions=True)
+        for stream in list(self.streams):
+            self.remove(stream)
+
+    def translated(self, error: Exception, path: str) -> DtsError:
+        """Return the error as one of errors.py, with the server named."""
+        if isinstance(error, DtsError):
+            return error
+        return SftpConnection(self._address).translated(error, path)
+
+    async def _dial(self) -> None:
+        try:
+            line = await connect(self._address)
+        except (asyncssh.Error, OSError, EOFError, DtsError) as error:
+            self._dial_failed(self.translated(error, ""))
+        else:
+            self._failures = 0
+            self._join(line)
+            self.fill()
+
+    def _dial_failed(self, error: DtsError) -> None:
+        self._failures += 1
+        self.trouble = error
+        pause = min(PAUSE_SECONDS * 2 ** min(self._failures, 5), MOST_PAUSE_SECONDS)
+        self._not_before = time.monotonic() + (
+            0 if self._ever and self._failures < 3 else pause * random.uniform(0.5, 1)
+        )
+        if isinstance(error, PermanentError):
+            self.failure = error
+        elif not self._ever and self._failures >= FIRST_TRIES * max(1, min(self.wanted, DIALS)):
+            self.failure = TransientError(f"no connection could be made: {error}")
+
+    def _join(self, line: Line) -> None:
+        self._ever = True
+        trip = line.round_trip_seconds
+        self.round_trip_seconds = min(self.round_trip_seconds or trip, trip)
+        stream = Stream(line, self.share_bytes)
+        self.streams.append(stream)
+        self._joined(stream)

@@ -1,0 +1,163 @@
+"""Pull from any storage, one block after the other over one stream: disks, S3, whatever has no engine of its own.
+
+Memory: one block, and what the origin's storage has under way.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from include.errors import TransientError
+from include.integrity.checksum import Hasher
+from include.transfer.blocks import Block, Item, missing_blocks, runs
+from include.transfer.part_file import PartFile
+from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Pull:
+    """A pull under way."""
+
+    origin: Origin
+    root: Path
+    check: Callable[[], None]
+    on_progress: Callable[[Progress], None]
+    ends_at: float
+    bytes_sent: int = 0
+    bytes_skipped: int = 0
+    damaged: dict[str, tuple[Item, str]] = field(default_factory=dict)
+    """By path: what is damaged at the origin, and a sentence about it."""
+
+    def is_time_up(self) -> bool:
+        """Tell whether to hand back; never before a block has arrived, so that each call gets further."""
+        return self.bytes_sent > 0 and time.monotonic() >= self.ends_at
+
+
+def pull_in_turn(
+    items: Sequence[Item],
+    *,
+    origin: Origin,
+    root: Path,
+    check: Callable[[], None],
+    on_progress: Callable[[Progress], None],
+    yield_after_seconds: float,
+) -> Pulled:
+    """As `pull`."""
+    under_way = _Pull(origin, root, check, on_progress, time.monotonic() + yield_after_seconds)
+    finished = True
+    for item in items:
+        finished = not under_way.is_time_up() and _pull_item(item, under_way)
+        if not finished:
+            break
+    if finished and under_way.damaged:
+        sentences = " ".join(sentence for _, sentence in under_way.damaged.values())
+        raise DamagedOriginError(sentences, items=tuple(item for item, _ in under_way.damaged.values()))
+    return Pulled(under_way.bytes_sent, under_way.bytes_skipped, finished)
+
+
+def _pull_item(item: Item, under_way: _Pull) -> bool:
+    """Return False if time was up before it was complete (or known to be damaged)."""
+    part = PartFile(item, root=under_way.root)
+    if part.is_complete():
+        part.remove_leftovers()
+        under_way.bytes_skipped += item.content.size_bytes
+        return True
+    with part.opened():
+        missing = missing_blocks(item.content, verified=part.verified)
+        under_way.bytes_skipped += item.content.size_bytes - sum(block.length for block in missing)
+        try:
+            if not _fetch(missing, part=part, under_way=under_way):
+                return False
+        except _Damaged as damaged:
+            logger.warning("%s", damaged)
+            under_way.damaged[item.path] = (item, str(damaged))
+            return True
+        part.finish()
+    return True
+
+
+class _Damaged(Exception):  # noqa: N818 - it ends one item; the error is raised when the others are done
+    """A sentence about what is wrong with the file at the origin."""
+
+
+def _fetch(missing: Sequence[Block], *, part: PartFile, under_way: _Pull) -> bool:
+    """Get the missing blocks into the part file. Return False if time was up before the last of them."""
+    buffer = memoryview(bytearray(max((block.length for block in missing), default=0)))
+    left = len(missing)
+    try:
+        for run in runs(missing):
+            for arrived in _arriving(run, item=part.item, origin=under_way.origin, buffer=buffer):
+                _add(arrived, part=part, under_way=under_way, buffer=buffer)
+                left -= 1
+                if left and under_way.is_time_up():
+                    return False
+    except TransientError:
+        _raise_if_short(part.item, under_way.origin)
+        raise
+    return True
+
+
+def _raise_if_short(item: Item, origin: Origin) -> None:
+    """A file that is too short there makes reading fail, but trying again does not help."""
+    found = origin.storage.stat(item.path)
+    if found is not None and found.size_bytes < item.content.size_bytes:
+        raise _Damaged(
+            f"{item.content.name} has {found.size_bytes} bytes at {origin.name} instead of {item.content.size_bytes}:"
+            f" the copy of {item.path} there is damaged."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A block as it came; `content` is valid until the next one is asked for."""
+
+    block: Block
+    content: memoryview
+    checksum: str
+
+
+def _add(arrived: _Arrived, *, part: PartFile, under_way: _Pull, buffer: memoryview) -> None:
+    block = arrived.block
+    if arrived.checksum != block.checksum:
+        place = under_way.origin.name
+        logger.warning("Block %d of %s came wrong from %s; it is fetched again.", block.number, part.path, place)
+        under_way.bytes_sent += block.length
+        for again in _arriving([block], item=part.item, origin=under_way.origin, buffer=buffer):
+            arrived = again
+    under_way.bytes_sent += block.length
+    if arrived.checksum != block.checksum:
+        raise _Damaged(
+            f"{part.item.content.name}: block {block.number} (bytes {block.offset} to {block.end}) came from"
+            f" {under_way.origin.name} with checksum {arrived.checksum} instead of {block.checksum}, twice:"
+            f" the copy of {part.item.path} there is damaged."
+        )
+    part.add(block, arrived.content)
+    under_way.on_progress(Progress(part.item, under_way.bytes_sent, under_way.bytes_skipped))
+    under_way.check()
+
+
+def _arriving(run: Sequence[Block], *, item: Item, origin: Origin, buffer: memoryview) -> Iterator[_Arrived]:
+    """Stream neighbouring blocks in one request and hash them as they pass."""
+    chunks = _chunks(run, item=item, origin=origin)
+    rest = memoryview(b"")
+    for block in run:
+        hasher = Hasher()
+        filled = 0
+        while filled < block.length:
+            rest = rest or memoryview(next(chunks))
+            piece = rest[: block.length - filled]
+            buffer[filled : filled + len(piece)] = piece
+            hasher.update(piece)
+            filled += len(piece)
+            rest = rest[len(piece) :]
+        yield _Arrived(block, buffer[: block.length], hasher.value())
+
+
+def _chunks(run: Sequence[Block], *, item: Item, origin: Origin) -> Iterator[bytes]:
+    start, end = run[0].offset, run[-1].end
+    yield from origin.storage.read(item.path, offset=start, length=end - start)
+    raise TransientError(f"{item.path} at {origin.name} ended before byte {end}")
