@@ -37,6 +37,8 @@ class DoomedFile:
     checksum: str | None
     known_at: datetime
     """When its bytes were last read or written by this system; a later change of the file is looked into."""
+    vouched_for: bool = True
+    """False: left by a staging that never came to its end, so whatever its bytes are, they are not worth keeping."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class DoomedCopy:
 
     id: int
     begun: bool
-    """An earlier attempt may have deleted some of its files: what is not there any more went with it."""
+    """Not known to be whole: an earlier attempt may have deleted some files, or a staging may not have brought all."""
     files: tuple[DoomedFile, ...]
 
 
@@ -90,6 +92,7 @@ def doomed_copies(
                         size_bytes=row.size_bytes,
                         checksum=row.checksum,
                         known_at=_known_at(copy),
+                        vouched_for=copy.verified_at is not None,
                     )
                     for row in rows
                 ],
@@ -153,7 +156,7 @@ def what_is_left(storage: Storage, copy: DoomedCopy, *, whole: CopyStatus, confi
     changed = tuple(sight.changed for sight in sights if sight.changed is not None)
     if changed:
         return Fate(copy_id=copy.id, status=CopyStatus.CORRUPT, changed=changed)
-    if not any(sight.missing for sight in sights):
+    if not any(sight.missing for sight in sights) and all(file.vouched_for for file in copy.files):
         return Fate(copy_id=copy.id, status=whole)
     gone = all(sight.missing for sight in sights)
     return Fate(copy_id=copy.id, status=CopyStatus.DELETED if gone else None)
@@ -163,6 +166,8 @@ def _look_at(storage: Storage, file: DoomedFile, *, confirm: Confirm) -> _Sight:
     found = storage.stat(file.path)
     if found is None:
         return _Sight(missing=True)
+    if not file.vouched_for:
+        return _Sight()
     if found.size_bytes != file.size_bytes:
         return _Sight(changed=f"{file.path!r} has {found.size_bytes} bytes instead of {file.size_bytes}")
     if found.modified_at <= file.known_at or file.checksum is None:
@@ -184,7 +189,8 @@ def _look_at(storage: Storage, file: DoomedFile, *, confirm: Confirm) -> _Sight:
 
 
 def _doomed(copy: Copy, files: Sequence[DoomedFile]) -> DoomedCopy:
-    return DoomedCopy(id=copy.id, begun=copy.status in HAS_BEGUN, files=tuple(files))
+    vouched_for = all(file.vouched_for for file in files)
+    return DoomedCopy(id=copy.id, begun=copy.status in HAS_BEGUN or not vouched_for, files=tuple(files))
 
 
 def _tar(package: LockedPackage, copy: Copy) -> DoomedFile:

@@ -4,7 +4,8 @@
 of an active job that is not there, and closes jobs whose date has come: deletion may then remove their files. `run`
 reads the package from the nearest archive that has a verified copy (the location's own site first, then by priority),
 compares every block and every file with the manifest, and gives each file its name under
-`{instrument}/{observation}/` only once its checksum matched.
+`{instrument}/{observation}/` only once its checksum matched. Until all are there the copy is `deletion_possible`: if
+the job ends before, deletion takes away what came; then it is `staged`.
 
 **When it is safe to repeat.** Always: files are written anew under other names and replace the old ones at once. What
 a killed attempt left behind are `.part` files, which a later staging or deletion in the same folder sweeps away.
@@ -77,6 +78,17 @@ ORDER = text(
     join executed_obs_unit o on o.id = p.executed_obs_unit_id
     join instrument i on i.id = o.instrument_id
     where p.id = :package
+    """
+)
+
+# Files come before their copy is `staged`. Without this row nobody would know of them if the job ended in between.
+RECORD_BEGUN = text(
+    """
+    insert into physical_copy (raw_data_package_id, data_location_id, path, size_bytes, status)
+    values (:package, :here, :path, :size_bytes, 'deletion_possible')
+    on conflict (raw_data_package_id, data_location_id) do update set
+      path = excluded.path, size_bytes = excluded.size_bytes, status = 'deletion_possible', wanted = true,
+      checksum = null, verified_at = null, deleted_at = null
     """
 )
 
@@ -161,7 +173,7 @@ def _order(work: Work) -> Order | Done:
         copies = nearest_first(session, raw_data_package_id=package_id, site=work.location.site)
         if not copies:
             raise WaitingError(f"No archive has a verified copy of {row.name} now: one must be repaired first.")
-        return Order(
+        order = Order(
             package=row.name,
             package_id=package_id,
             folder=row.folder,
@@ -169,6 +181,9 @@ def _order(work: Work) -> Order | Done:
             manifest=load_manifest(session, package_id),
             copies=copies,
         )
+        begun = {"path": order.folder, "size_bytes": order.content_bytes}
+        session.execute(RECORD_BEGUN, {"package": package_id, "here": work.lease.data_location_id} | begun)
+        return order
 
 
 def _require_space(work: Work, order: Order, storage: DiskStorage) -> None:

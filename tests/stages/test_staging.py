@@ -175,7 +175,7 @@ def test_with_no_good_copy_at_all_it_fails_naming_each_and_no_damaged_file_appea
     assert package.statuses("cologne_archive") == [CopyStatus.CORRUPT]
     assert package.statuses("us_archive") == [CopyStatus.MISSING]
     assert all(content == FILES[path] for path, content in staged(package).items())
-    assert package.statuses(HERE) == []
+    assert package.statuses(HERE) == [CopyStatus.DELETION_POSSIBLE]
 
 
 def test_a_damaged_copy_counts_no_more_for_the_deletion_gate_while_the_next_one_is_still_read(observatory, package):
@@ -290,7 +290,7 @@ def test_killed_in_the_middle_no_damaged_file_has_a_name_and_the_next_try_ends_i
     with pytest.raises(Killed):
         observatory.run(staging, HERE)
     assert staged(package) == {FIRST: FILES[FIRST]}
-    assert package.statuses(HERE) == []
+    assert package.statuses(HERE) == [CopyStatus.DELETION_POSSIBLE]
 
     observatory.storages[HERE] = DiskStorage(observatory.folder(HERE))
     old = observatory.folder(HERE) / package.staged_folder / f"{SECOND}.{'0' * 32}.part"
@@ -301,6 +301,30 @@ def test_killed_in_the_middle_no_damaged_file_has_a_name_and_the_next_try_ends_i
     observatory.run(staging, HERE)
     assert staged(package) == FILES
     assert package.statuses(HERE) == [CopyStatus.STAGED]
+
+
+@pytest.mark.parametrize("found", [FILES[FIRST], b""], ids=["whole", "emptied by a power cut"])
+def test_what_a_staging_brought_that_never_came_to_its_end_goes_once_the_job_is_over(observatory, package, found):
+    class Mortal(DiskStorage):
+        def writing(self, path: str, *, durable: bool = True):
+            if path.endswith(SECOND):
+                raise Killed
+            return super().writing(path, durable=durable)
+
+    observatory.storages[HERE] = Mortal(observatory.folder(HERE))
+    ask_for(package)
+    with pytest.raises(Killed):
+        observatory.run(staging, HERE)
+    (observatory.folder(HERE) / package.staged_folder / FIRST).write_bytes(found)
+    assert observatory.run(deletion, HERE).completed == 0
+    end_jobs(observatory.engine)
+    let_leases_run_out(observatory.engine)
+    observatory.run(staging, HERE)
+    assert observatory.run(deletion, HERE).completed == 1
+
+    assert staged(package) == {}
+    assert package.statuses(HERE) == [CopyStatus.DELETED]
+    assert "gone before" not in observatory.operations(OperationKind.DELETION)[-1].explanation
 
 
 def test_a_staged_file_that_somebody_changed_meanwhile_is_made_right(observatory, package):
