@@ -65,7 +65,7 @@ def test_without_options_the_demo_gets_none(clone: Path) -> None:
 
 def test_the_callers_settings_do_not_reach_it_but_the_sandboxs_ports_do(clone: Path) -> None:
     lines = make(
-        "test",
+        "sandbox",
         cwd=clone,
         AIRFLOW_HOME="/elsewhere",
         AIRFLOW__CORE__EXECUTOR="LocalExecutor",
@@ -74,7 +74,14 @@ def test_the_callers_settings_do_not_reach_it_but_the_sandboxs_ports_do(clone: P
         PYTHONPATH="/elsewhere",
         DTS_SANDBOX_PORT_UI="9090",
     )
-    assert lines == ["-m", "pytest", "DTS_SANDBOX_PORT_UI=9090"]
+    assert lines == ["-m", "include.sandbox", "run", "DTS_SANDBOX_PORT_UI=9090"]
+
+
+def test_the_two_halves_of_the_tests_are_all_of_them(clone: Path) -> None:
+    lines = make("test", cwd=clone)
+    left_out = {line.removeprefix("--ignore=") for line in lines if line.startswith("--ignore=")}
+    assert left_out == {line for line in lines if line.startswith("tests/")}
+    assert lines.count("pytest") == 2
 
 
 def test_an_environment_that_is_up_to_date_is_left_alone(clone: Path) -> None:
