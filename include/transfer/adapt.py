@@ -97,11 +97,11 @@ def change(rounds: tuple[Round, ...], *, most: int = MOST_STREAMS, held_back_by:
             )
         return Decision(now.streams, f"{megabytes}: hardly more than with {best_before.streams}; no more are tried.")
     if same and now.rate < max(same) * FALL:
-        fewer = max(1, min(now.streams, round(now.streams / GROWTH)))
-        return Decision(
-            fewer if now.streams > TUNED_STREAMS else now.streams,
-            f"{megabytes}: it was {max(same) / 1e6:.1f} MB/s; the far end or the link got slower, so fewer share it.",
-        )
+        slower = f"{megabytes}: it was {max(same) / 1e6:.1f} MB/s; the far end or the link got slower"
+        fewer = max(1, round(now.streams / GROWTH))
+        if now.streams <= TUNED_STREAMS:
+            return Decision(now.streams, f"{slower}, and so few are kept.")
+        return Decision(fewer, f"{slower}, so fewer share it.")
     unchanged = _unchanged(rounds)
     if (larger or (best_before and same)) and unchanged < AGAIN_ROUNDS:
         return Decision(now.streams, f"{megabytes}: as many as are known to be of use.")

@@ -36,6 +36,7 @@ from include.transfer.work import BlockWork, ItemWork, Piece, PieceState, Queue,
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
+UNDER_WAY = 2.5
 AT_ONCE_BYTES = 4 * REQUEST_BYTES
 RESERVE_SLOTS = 32
 """Kept for what is asked for a second time, on another stream."""
@@ -249,12 +250,16 @@ class Engine:
         decision = adapt.first(round_trip_seconds=trip, host=self._task.host, remembered=self._task.remembered)
         streams = min(decision.streams, self._task.most_streams)
         self._fleet.wanted = streams
-        held = 2 * adapt.LINK_BYTES_PER_SECOND * trip / streams
+        self._share()
+        self._rounds = (Round(0, 0.0),)
+        self._tell(Decision(streams, decision.why))
+
+    def _share(self) -> None:
+        """Divide what the link and its queue hold, and half as much again, among the connections."""
+        held = UNDER_WAY * adapt.LINK_BYTES_PER_SECOND * self._fleet.round_trip_seconds / self._fleet.wanted
         self._fleet.share_bytes = int(held)
         for stream in self._fleet.streams:
             stream.share_bytes = int(held)
-        self._rounds = (Round(0, 0.0),)
-        self._tell(Decision(streams, decision.why))
 
     def _pump_all(self) -> None:
         for stream in list(self._fleet.streams):
@@ -265,7 +270,7 @@ class Engine:
         if self._ended or self._error is not None or not stream.line.is_usable:
             return
         trip = self._fleet.round_trip_seconds
-        window = stream.window_bytes(round_trip_seconds=trip, now=time.monotonic())
+        window = stream.window_bytes(round_trip_seconds=trip)
         ahead = stream.ahead_bytes(round_trip_seconds=trip)
         while not stream.is_leaving and stream.asked_bytes + stream.span_bytes < window + ahead:
             span = self._queue.take()
@@ -550,7 +555,7 @@ class Engine:
         if self._queue.has_more and now - self._blocked_at > TICK_SECONDS:
             return
         for stream in self._fleet.streams:
-            window = stream.window_bytes(round_trip_seconds=trip, now=now)
+            window = stream.window_bytes(round_trip_seconds=trip)
             if stream.is_leaving or stream.asked_bytes + stream.span_bytes > window // 2:
                 continue
             if not self._steal(stream) and not self._repeat(stream, now=now, room=window - stream.asked_bytes):
@@ -571,7 +576,9 @@ class Engine:
 
     def _repeat(self, stream: Stream, *, now: float, room: int) -> bool:
         """Ask for late pieces once more, those of the oldest block first: what comes first counts."""
-        late = max(LATE_SECONDS, LATE_ROUND_TRIPS * self._fleet.round_trip_seconds)
+        streams = self._fleet.streams
+        usual = sum(s.asked_bytes for s in streams) / max(1.0, sum(s.rate for s in streams))
+        late = max(LATE_SECONDS, LATE_ROUND_TRIPS * self._fleet.round_trip_seconds, 2 * min(usual, LATE_SECONDS * 4))
         asked = False
         for work in list(self._open)[:4]:
             for piece in work.pieces:
@@ -611,6 +618,7 @@ class Engine:
         decision = adapt.change(self._rounds[1:], most=self._task.most_streams, held_back_by=held)
         if decision.streams != streams:
             self._fleet.wanted = decision.streams
+            self._share()
             self._fleet.fill()
         self._tell(decision)
 

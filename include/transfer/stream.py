@@ -11,8 +11,6 @@ from include.transfer.work import SPAN_BYTES, ItemWork, Piece, Span
 
 LEAST_WINDOW_BYTES = 8 * REQUEST_BYTES
 MOST_WINDOW_BYTES = 128 * REQUEST_BYTES
-GROWING_SECONDS = 4.0
-"""So long a new connection is trusted to become as fast as its share, before its own rate says how much to ask for."""
 SMOOTHING = 0.3
 
 
@@ -29,7 +27,7 @@ class Ask:
 
 @dataclass(eq=False, slots=True)
 class Stream:
-    """`share_bytes` is what it asks for at once until its own rate is known."""
+    """`share_bytes` is what it has under way at least."""
 
     line: Line
     share_bytes: int
@@ -60,11 +58,13 @@ class Stream:
         self.rate = rate if not self.rate else self.rate + SMOOTHING * (rate - self.rate)
         self._counted_bytes, self._counted_at = received, now
 
-    def window_bytes(self, *, round_trip_seconds: float, now: float) -> int:
-        """Return how much is to be under way: thrice what is carried in a round trip, for the rate may double."""
-        wanted = int(3 * self.rate * round_trip_seconds)
-        if now - self.begun_at < GROWING_SECONDS:
-            wanted = max(wanted, self.share_bytes)
+    def window_bytes(self, *, round_trip_seconds: float) -> int:
+        """Return how much is to be under way: its share, or thrice what it carries in a round trip if that is more.
+
+        Never less than the share: with a full queue a round trip takes twice as long as it was measured, and to ask for
+        less because it got slower would make it slower still.
+        """
+        wanted = max(self.share_bytes, int(3 * self.rate * round_trip_seconds))
         return max(LEAST_WINDOW_BYTES, min(wanted, MOST_WINDOW_BYTES))
 
     def ahead_bytes(self, *, round_trip_seconds: float) -> int:

@@ -3,7 +3,6 @@
 import os
 import pwd
 import random
-import resource
 import subprocess
 import time
 from collections.abc import Iterator
@@ -101,6 +100,15 @@ class Server:
         """The command as the source runs it."""
         return [str(word) for word in words] if self.link is None else self.link.command(Host.A, *words)
 
+    def cpu_seconds(self) -> float:
+        """Of the server and all connections that have ended."""
+        words = self._sshd_stat().rpartition(")")[2].split()
+        return sum(int(word) for word in words[11:15]) / os.sysconf("SC_CLK_TCK")
+
+    def _sshd_stat(self) -> str:
+        """`ip netns exec` becomes the program that it runs: the process is sshd itself."""
+        return Path(f"/proc/{self.process.pid}/stat").read_text()
+
 
 @contextmanager
 def serving(folder: Path, *, link: LongLink | None) -> Iterator[Server]:
@@ -142,8 +150,3 @@ def _wait_for(server: Server) -> None:
             return
         time.sleep(0.1)
     raise RuntimeError("the benchmark's sshd does not answer: see sshd.log")
-
-
-def children_cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
