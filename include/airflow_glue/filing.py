@@ -1,11 +1,12 @@
 """The two ends of the registration DAG: a run's conf becomes a filing, and the verdict becomes the run's result."""
 
+from typing import Any
+
 from airflow.sdk import Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.airflow_glue.connections import engine, topology
 from include.lanes import CONTROL_QUEUE
-from include.ops_db.states import FilingState
 from include.registration.receive import receive
 from include.registration.verdict import verdict_of
 
@@ -43,8 +44,7 @@ def receive_filing() -> str:
         engine(),
         topology=topology(),
         dag_run_id=str(context["run_id"]),
-        # A run by the clock carries nothing; one triggered by the form, left empty, carries a null for each field.
-        conf=run.conf if any(value is not None for value in (run.conf or {}).values()) else None,
+        conf=_filing_in(run),
         received_from=getattr(run, "triggering_user_name", None) or "",
     )
     return received.verdict
@@ -52,10 +52,19 @@ def receive_filing() -> str:
 
 @task(task_id="verdict", queue=CONTROL_QUEUE, trigger_rule="all_done")
 def tell_verdict() -> str:
-    """Say what became of the filing, as this task's result (XCom `verdict`); a refusal is red."""
+    """Say what became of the filing, as this task's result (XCom `verdict`); what needs a person is red.
+
+    The run's state is that of this task, so a filing that was never written down must not pass for none.
+    """
     context = get_current_context()
-    verdict = verdict_of(engine(), str(context["run_id"]))
+    carries_filing = _filing_in(context["dag_run"]) is not None
+    verdict = verdict_of(engine(), str(context["run_id"]), carries_filing=carries_filing)
     context["ti"].xcom_push(key="verdict", value=verdict.sentence)
-    if verdict.state is FilingState.REFUSED:
+    if verdict.calls_a_person:
         raise AirflowFailException(verdict.sentence)
     return verdict.sentence
+
+
+def _filing_in(run: Any) -> dict[str, Any] | None:
+    """A run by the clock carries nothing; one triggered by the form, left empty, carries a null for each field."""
+    return run.conf if any(value is not None for value in (run.conf or {}).values()) else None

@@ -104,3 +104,25 @@ def test_a_topology_that_is_not_the_applied_one_receives_nothing(observatory: Ob
     with pytest.raises(TopologyError):
         send(observatory, GOOD)
     assert filing_count(observatory) == 0
+
+
+def test_a_filing_that_was_never_written_down_does_not_pass_for_none(observatory: Observatory) -> None:
+    lost = verdict_of(observatory.engine, run_id(), carries_filing=True)
+    assert lost.calls_a_person
+    assert "Not received" in lost.sentence
+    assert not verdict_of(observatory.engine, run_id()).calls_a_person
+
+
+def test_a_refusal_and_a_failed_look_at_the_files_call_a_person_and_a_waiting_one_does_not(
+    observatory: Observatory,
+) -> None:
+    run, refused = run_id(), run_id()
+    send(observatory, GOOD, run=run)
+    send(observatory, GOOD, run=refused, account="nobody")
+    assert verdict_of(observatory.engine, refused, carries_filing=True).calls_a_person
+    assert not verdict_of(observatory.engine, run, carries_filing=True).calls_a_person
+    with observatory.engine.begin() as connection:
+        connection.execute(text("update operation set status = 'failed', explanation = 'The disk is broken.'"))
+    failed = verdict_of(observatory.engine, run, carries_filing=True)
+    assert failed.calls_a_person
+    assert "The disk is broken." in failed.sentence
