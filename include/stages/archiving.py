@@ -10,7 +10,8 @@ first archive the package is `archived`.
 wrong.
 
 **When it fails.** If the copy in the buffer is no longer what was verified, it is marked `corrupt` (or `missing`) and
-a person is called: have the package transferred again or put a good copy back. If the archive gives back other bytes
+a person is called: look at the disk. The site it came from sends the package again by itself; once unpacking has
+verified it here, `dts retry` the operation (tried before, it waits for that). If the archive gives back other bytes
 than it was sent, nothing is recorded and a person is called: look at the store, then `dts retry` the operation or
 clear its task.
 

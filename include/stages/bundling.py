@@ -8,7 +8,8 @@ destination, oldest first, whatever observation it belongs to:
 - *secondary*, at a site with an archive: what came here by the primary transfer, or was born here, goes to each further
   archive site that neither has it nor is being sent it. No other site sends it, so no two archives send the same.
 
-A package whose transfer failed for good or was cancelled goes again. A bundle closes `bundle_max_age_seconds` after it
+A package goes again if its transfer failed for good or was cancelled, or if its copy was lost where it had arrived,
+before an archive had it. A bundle closes `bundle_max_age_seconds` after it
 was opened, or as soon as it holds `bundle_max_bytes`; a larger package has a bundle to itself. One bundle for each
 destination is open at a time: what finds it full waits until it is closed. `run` closes a bundle and orders its
 transfer, which the destination then pulls; it moves nothing itself.

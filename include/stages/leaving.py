@@ -7,7 +7,7 @@ site may both hold a package, and each has a lane of its own; without the second
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true
 from sqlalchemy.orm import aliased
 
 from include.operations.stage import Planning
@@ -26,7 +26,8 @@ PACKAGES_A_PLAN = 2000
 """For each destination, the oldest first; the rest comes with the next plan."""
 
 NOT_COMING = (WorkStatus.FAILED, WorkStatus.CANCELLED)
-NO_COPY = (CopyStatus.DELETED, CopyStatus.MISSING, CopyStatus.CORRUPT)
+LOST = (CopyStatus.MISSING, CopyStatus.CORRUPT)
+NO_COPY = (CopyStatus.DELETED, *LOST)
 
 Wanted = Select[int, int | None]
 """Ids and sizes of packages."""
@@ -105,7 +106,21 @@ def _present(planning: Planning) -> Wanted:
 
 
 def _is_coming(to: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Tell whether a package is in a bundle with such a target that is open, or whose transfer is not given up."""
+    """Tell whether a package is in a bundle with such a target that is open, or whose transfer is not given up.
+
+    One that arrived and was lost there before an archive had it is not coming any more.
+    """
+    arrived = aliased(PhysicalCopy)
+    is_lost = and_(
+        DataTransfer.unpacking_status == WorkStatus.COMPLETED,
+        exists(
+            select(arrived.id).where(
+                arrived.raw_data_package_id == RawDataPackage.id,
+                arrived.data_location_id == DataTransferPackage.destination_location_id,
+                arrived.status.in_(LOST),
+            )
+        ).correlate(RawDataPackage, DataTransferPackage),
+    )
     return exists(
         select(DataTransferPackage.id)
         .join(DataTransferPackageMember, DataTransferPackageMember.data_transfer_package_id == DataTransferPackage.id)
@@ -113,7 +128,10 @@ def _is_coming(to: ColumnElement[bool]) -> ColumnElement[bool]:
         .outerjoin(DataTransfer, DataTransfer.data_transfer_package_id == DataTransferPackage.id)
         .where(
             DataTransferPackageMember.raw_data_package_id == RawDataPackage.id,
-            or_(DataTransferPackage.state == BundleState.OPEN, DataTransfer.transfer_status.not_in(NOT_COMING)),
+            or_(
+                DataTransferPackage.state == BundleState.OPEN,
+                and_(DataTransfer.transfer_status.not_in(NOT_COMING), ~is_lost),
+            ),
             to,
         )
         .correlate(RawDataPackage)

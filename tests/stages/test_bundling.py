@@ -280,6 +280,40 @@ def test_a_package_that_is_under_way_or_there_leaves_once(
     assert len(bundles(observatory)) == 1
 
 
+def lose(observatory: Observatory, package_id: int, location: str, status: CopyStatus) -> None:
+    """What a stage writes that finds a verified copy damaged or gone."""
+    with observatory.engine.begin() as connection:
+        connection.execute(
+            text(
+                "update physical_copy c set status = :status from data_location l"
+                " where l.id = c.data_location_id and l.full_name = :location and c.raw_data_package_id = :id"
+            ),
+            {"status": status, "location": location, "id": package_id},
+        )
+
+
+@pytest.mark.parametrize("status", [CopyStatus.CORRUPT, CopyStatus.MISSING])
+def test_a_package_that_was_lost_where_it_arrived_goes_again(observatory: Observatory, status: CopyStatus) -> None:
+    package = add_package(observatory)
+    bundle_at(observatory)
+    settle_transfers(observatory)
+    lose(observatory, package, COLOGNE, status)
+    bundle_at(observatory)
+    bundle_at(observatory)
+    assert bundles(observatory) == [(COLOGNE, "closed", [package]), (US, "closed", [package])]
+
+
+def test_a_package_that_was_lost_at_the_other_archive_s_site_goes_there_again(observatory: Observatory) -> None:
+    package = sent_to_cologne(observatory)
+    archive(observatory, package, "cologne_archive")
+    bundle_at(observatory, COLOGNE)
+    settle_transfers(observatory)
+    lose(observatory, package, US, CopyStatus.CORRUPT)
+    bundle_at(observatory, COLOGNE, CCAT)
+    bundle_at(observatory, COLOGNE, CCAT)
+    assert bundles(observatory)[1:] == [(US, "closed", [package])] * 2
+
+
 # When bundles close
 
 
