@@ -21,7 +21,11 @@ from include.topology import LocationType
 HAS_BEGUN = frozenset({CopyStatus.DELETION_IN_PROGRESS, CopyStatus.DELETION_FAILED})
 
 RAW_FILES = text(
-    "select id, path, size_bytes, checksum from raw_data_file where raw_data_package_id = :package order by path"
+    """
+    select f.id, f.path, f.size_bytes, f.checksum, p.created_at as cut_at
+    from raw_data_file f join raw_data_package p on p.id = f.raw_data_package_id
+    where p.id = :package order by f.path
+    """
 )
 
 Confirm = Callable[[], None]
@@ -36,7 +40,7 @@ class DoomedFile:
     size_bytes: int
     checksum: str | None
     known_at: datetime
-    """When its bytes were last read or written by this system; a later change of the file is looked into."""
+    """When its bytes were last read or written by this system, or before; a later change of the file is looked into."""
     vouched_for: bool = True
     """False: left by a staging that never came to its end, so whatever its bytes are, they are not worth keeping."""
 
@@ -108,7 +112,8 @@ def doomed_copies(
                     path=copy.path,
                     size_bytes=raw_files[copy.raw_data_file_id].size_bytes,
                     checksum=raw_files[copy.raw_data_file_id].checksum,
-                    known_at=package.packaged_at or copy.created_at,
+                    # Not when it was packaged: that is written long after the first of its files was read.
+                    known_at=raw_files[copy.raw_data_file_id].cut_at,
                 )
             ],
         )

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,6 +174,18 @@ def test_a_file_of_the_same_size_that_was_changed_since_stays(observatory, packa
     assert changed.read_bytes() == b"SECOND"
     assert "has checksum" in report.failed[0]
     assert package.statuses("ccat_source") == [CopyStatus.DELETED, CopyStatus.CORRUPT]
+
+
+def test_a_file_changed_after_packaging_had_read_it_and_before_that_was_recorded_stays(observatory, package):
+    changed = file_of(package, "ccat_source", SECOND)
+    changed.write_bytes(b"SECOND")
+    package.change(created_at=datetime.now(UTC) - timedelta(hours=2), packaged_at=datetime.now(UTC))
+    an_hour_ago = time.time() - 3600
+    os.utime(changed, (an_hour_ago, an_hour_ago))
+    report = observatory.run(deletion, "ccat_source")
+
+    assert changed.read_bytes() == b"SECOND"
+    assert "has checksum" in report.failed[0]
 
 
 @pytest.mark.parametrize("location", EVERYWHERE)
