@@ -8,9 +8,7 @@ def main() -> None:
     from airflow.providers.sftp.hooks.sftp import SFTPHook
 
     address, port, user, key, origin, destination = sys.argv[1:]
-    hook = SFTPHook(
-        ssh_conn_id=None, remote_host=address, port=int(port), username=user, key_file=key, use_managed_conn=False
-    )
+    hook = SFTPHook(ssh_conn_id=None, remote_host=address, port=int(port), username=user, key_file=key)
     hook.no_host_key_check = True
     with hook.get_managed_conn():
         for path in sorted(Path(origin).rglob("*.tar")):  # both hosts see the same disk: to list it costs nothing here

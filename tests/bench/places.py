@@ -126,9 +126,8 @@ def serving(folder: Path, *, link: LongLink | None) -> Iterator[Server]:
     )
     Path("/run/sshd").mkdir(exist_ok=True)
     words = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
-    process = subprocess.Popen(
-        words if link is None else link.command(Host.A, *words), stderr=(folder / "sshd.log").open("wb")
-    )
+    with (folder / "sshd.log").open("wb") as log:
+        process = subprocess.Popen(words if link is None else link.command(Host.A, *words), stderr=log)
     user = pwd.getpwuid(os.geteuid()).pw_name
     server = Server(link, address, port, user, client_key.private, host_key.public, known, process)
     try:
