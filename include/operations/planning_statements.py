@@ -84,13 +84,30 @@ PACKAGES_OF_SUBJECT = """
                where m.raw_data_package_id = p.id and t.id = operation.data_transfer_id))))
 """
 
+# New ones and those that had to pause take turns. Oldest first among all of them, what waits for a person would come
+# again and again before everything newer, and with enough of it the newer would never have a turn.
 DUE = text(
     f"""
-    select id, size_bytes from operation
-    where {LANE} and status = 'pending' and (not_before is null or not_before <= now()) and {PACKAGES_OF_SUBJECT}
-    order by priority desc, id
+    with fresh as (
+      select id, size_bytes, priority from operation
+      where {LANE} and status = 'pending' and not_before is null and {PACKAGES_OF_SUBJECT}
+      order by priority desc, id
+      limit :most
+      for update skip locked
+    ), again as (
+      select id, size_bytes, priority, not_before from operation
+      where {LANE} and status = 'pending' and not_before <= now() and {PACKAGES_OF_SUBJECT}
+      order by priority desc, not_before, id
+      limit :most
+      for update skip locked
+    )
+    select id, size_bytes from (
+      select id, size_bytes, priority, row_number() over (order by priority desc, id) as turn from fresh
+      union all
+      select id, size_bytes, priority, row_number() over (order by priority desc, not_before, id) from again
+    ) due
+    order by priority desc, turn, id
     limit :most
-    for update skip locked
     """
 )
 

@@ -374,6 +374,13 @@ class Operation(Base):
             postgresql_where=text("status = 'pending'"),
         ),
         Index(
+            "ix_operation_again",
+            "data_location_id",
+            "kind",
+            "not_before",
+            postgresql_where=text("status = 'pending' and not_before is not null"),
+        ),
+        Index(
             "ix_operation_live_lane",
             "data_location_id",
             "kind",

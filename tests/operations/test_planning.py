@@ -93,6 +93,24 @@ def test_higher_priority_goes_first_then_age(small: Laboratory) -> None:
     assert small.plan().batches == [[operations[3], operations[0]], [operations[1], operations[2]]]
 
 
+def test_what_comes_again_and_again_does_not_keep_newer_ones_from_their_turn(small: Laboratory) -> None:
+    waiting = small.operations(20)
+    for operation in waiting:
+        small.change(operation, not_before=now() - timedelta(hours=1))
+    (newer,) = small.operations(1)
+    proposed = [operation for batch in small.plan().batches for operation in batch]
+    assert newer in proposed
+    assert set(proposed) < {newer, *waiting}, "the others have their turn too"
+
+
+def test_of_those_that_come_again_who_has_waited_longest_is_first(small: Laboratory) -> None:
+    waiting = small.operations(20)
+    for ago, operation in enumerate(waiting, 1):
+        small.change(operation, not_before=now() - timedelta(minutes=ago))
+    proposed = [operation for batch in small.plan().batches for operation in batch]
+    assert proposed == waiting[: -len(proposed) - 1 : -1]
+
+
 def test_what_is_not_due_waits(lab: Laboratory) -> None:
     early, late = lab.operations(2)
     lab.change(late, not_before=now() + timedelta(hours=1))

@@ -569,6 +569,13 @@ and num_nonnulls(filing_id, raw_data_package_id, data_transfer_package_id, data_
         postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index(
+        "ix_operation_again",
+        "operation",
+        ["data_location_id", "kind", "not_before"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending' and not_before is not null"),
+    )
+    op.create_index(
         "ix_operation_live_lane",
         "operation",
         ["data_location_id", "kind", "status"],
@@ -638,6 +645,11 @@ def downgrade() -> None:
         postgresql_where=sa.text("status in ('scheduled', 'in_progress', 'failed')"),
     )
     op.drop_index("ix_operation_due", table_name="operation", postgresql_where=sa.text("status = 'pending'"))
+    op.drop_index(
+        "ix_operation_again",
+        table_name="operation",
+        postgresql_where=sa.text("status = 'pending' and not_before is not null"),
+    )
     op.drop_table("operation")
     op.drop_index("ix_physical_copy_location", table_name="physical_copy")
     op.drop_table("physical_copy")
