@@ -256,17 +256,29 @@ class Topology(Model):
         return strangers + far
 
     def _entangled(self) -> list[str]:
-        """Find disks of a site that lie in one another: what is deleted at one would be gone at the other."""
+        """Find disks of a site that lie in one another, and buckets that two locations share.
+
+        What is deleted at one would be gone at the other, and two copies in one bucket would be one object.
+        """
         roots = [
             (location.site, PurePosixPath(location.storage.root), location.full_name)
             for location in self.data_locations
             if location.storage.type == "disk"
         ]
+        first_of: dict[str, str] = {}
+        for location in self.data_locations:
+            if location.storage.type == "s3":
+                first_of.setdefault(location.storage.bucket, location.full_name)
         return [
             f"data_locations.{inner}: its root {inner_root} lies in that of {outer} ({outer_root})"
             for site, outer_root, outer in roots
             for other_site, inner_root, inner in roots
             if site == other_site and inner != outer and inner_root.is_relative_to(outer_root)
+        ] + [
+            f"data_locations.{location.full_name}: its bucket {location.storage.bucket} is that of"
+            f" {first_of[location.storage.bucket]}, too; each needs a name of its own"
+            for location in self.data_locations
+            if location.storage.type == "s3" and first_of[location.storage.bucket] != location.full_name
         ]
 
     def _stuck(self) -> list[str]:

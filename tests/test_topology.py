@@ -100,6 +100,10 @@ MISTAKES = {
         at(*BUFFER, "storage", "root", value="ccat/source/buffer"),
         ["data_locations.ccat_buffer: its root ccat/source/buffer lies in that of ccat_source (ccat/source)"],
     ),
+    "bucket of two archives": (
+        at(*US_ARCHIVE, "storage", "bucket", value="cologne-archive"),
+        ["data_locations.us_archive: its bucket cologne-archive is that of cologne_archive, too"],
+    ),
     "archive on disk": (
         at(*ARCHIVE, "storage", value=DISK),
         ["data_locations.cologne_archive: a long_term_archive is"],
