@@ -9,11 +9,11 @@ override DATA := $(value DATA)
 override REPORT := $(value REPORT)
 export CALLER DATA REPORT PYTHON
 
-.PHONY: help demo test lint sandbox environment clean
+.PHONY: help demo test lint bench bench-transfer bench-packaging sandbox environment clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 demo:  ## watch an observation travel: make demo [DATA=folder] [REPORT=file.json]
 	@./.ci/environment demo
@@ -23,6 +23,14 @@ test:  ## run every test, on real servers (under 10 minutes)
 
 lint:  ## run ruff, mypy and import-linter
 	@./.ci/environment lint
+
+bench: bench-transfer bench-packaging  ## measure both; make bench [REPORT=file.json] (root and /dev/net/tun for the link)
+
+bench-transfer:  ## the engine against iperf3, SFTPHook, sftp, rsync, rclone on a long link
+	@./.ci/environment bench transfer
+
+bench-packaging:  ## packaging against GNU tar, tarfile and the disk
+	@./.ci/environment bench packaging
 
 sandbox:  ## start the whole observatory and keep it until Ctrl-C
 	@./.ci/environment sandbox
