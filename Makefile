@@ -13,7 +13,7 @@ export CALLER DATA REPORT PYTHON
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
 
 demo:  ## watch an observation travel: make demo [DATA=folder] [REPORT=file.json]
 	@./.ci/environment demo
