@@ -18,6 +18,7 @@ from include.sandbox.demo.instrument import (
     folder_originals,
     generated_originals,
     observe,
+    require_fileable,
     sample_originals,
 )
 from include.sandbox.demo.journey import PROCESSING, SOURCE, Journey
@@ -48,8 +49,8 @@ def main(
 def _check(data: Path | None, report: Path | None) -> None:
     if data is not None and not data.is_dir():
         raise SandboxError(f"DATA={data} is not a folder.")
-    if data is not None and not any(path.is_file() for path in data.rglob("*")):
-        raise SandboxError(f"DATA={data} has no files in it.")
+    if data is not None:
+        require_fileable(data)
     if report is not None and not report.resolve().parent.is_dir():
         raise SandboxError(f"REPORT={report}: there is no folder {report.resolve().parent}.")
 
@@ -60,6 +61,8 @@ def _demo(console: Console, *, data: Path | None, report: Path | None, seconds_s
     with sandbox:
         seconds_start = time.monotonic() - began
         state = sandbox.state
+        if console.is_terminal:
+            _print_login(console, sandbox)
         engine = create_engine(state.ops_db_url)
         topology = load_topology(state.topology)
         observations = _observe(console, data, source=Path(state.locations[SOURCE]))
@@ -116,7 +119,7 @@ def _print_report(console: Console, report: Report) -> None:
     for kind, stage in report.stages.items():
         stages.add_row(kind, f"{stage.operations:,}", f"{stage.bytes / 1e6:,.1f}", f"{stage.seconds:.1f}")
     console.print(stages)
-    places = Table(title="Where the copies are")
+    places = Table(title="Where the copies are", caption="files at a source, packages elsewhere")
     for name in ("location", "present", "deleted", "verified"):
         places.add_column(name, justify="left" if name == "location" else "right")
     for full_name, copies in report.copies.items():
@@ -129,12 +132,22 @@ def _print_report(console: Console, report: Report) -> None:
 
 
 def _stay_up(console: Console, sandbox: Sandbox) -> None:
-    admin = sandbox.state.user("admin")
-    console.print(f"\nAirflow is at {sandbox.state.url} (user {admin.name}, password {admin.password}).")
+    console.print()
+    _print_login(console, sandbox)
     console.print("Ctrl-C ends it.")
     while True:
         _check_alive(sandbox)
         time.sleep(1)
+
+
+def _print_login(console: Console, sandbox: Sandbox) -> None:
+    admin = sandbox.state.user("admin")
+    console.print(
+        f"Airflow is at {sandbox.state.url} (user {admin.name}, password {admin.password}).",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
 
 
 def _check_alive(sandbox: Sandbox) -> None:

@@ -9,13 +9,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from pydantic import ValidationError
+
 from include.errors import SandboxError
 from include.integrity.checksum import Hasher
+from include.registration.files import FiledFile
+from include.registration.shown import shown
+from include.sandbox.layout import Layout
 
 SAMPLE = Path(__file__).parent / "observation"
 GENERATED_BYTES = 248 * 1000 * 1000
 GENERATED_FILE_BYTES = 8 * 1000 * 1000
 COPY_BYTES = 1024 * 1024
+TROUBLES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -97,26 +103,60 @@ def generated_originals() -> Iterator[Original]:
         )
 
 
+def require_fileable(folder: Path) -> None:
+    """Look at every file below a folder before anything is started: for one bad name the whole filing is refused.
+
+    Raises:
+        SandboxError: there are no files, or some cannot be read, or have names that no filing may hold.
+    """
+    layout = Layout.of()
+    for own in (layout.base, layout.private):
+        inside, outside = own.resolve(), folder.resolve()
+        if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+            raise SandboxError(f"The sandbox itself writes to {own}: name a folder apart from it, not {folder}.")
+    troubles = []
+    count = 0
+    for relative, path in _regular_files(folder, notice=[]):
+        count += 1
+        try:
+            FiledFile(path=relative, size_bytes=0)
+        except ValidationError as error:
+            troubles.append(f"  {shown(relative)} {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+        if not os.access(path, os.R_OK):
+            troubles.append(f"  {shown(relative)} cannot be read")
+    if not count:
+        raise SandboxError(f"{folder} has no files in it.")
+    if troubles:
+        more = [f"  and {len(troubles) - TROUBLES_SHOWN:,} more"] if len(troubles) > TROUBLES_SHOWN else []
+        lines = "\n".join([*troubles[:TROUBLES_SHOWN], *more])
+        raise SandboxError(f"Not every file in {folder} can be sent; rename these, or make them readable:\n{lines}")
+
+
 def folder_originals(folder: Path, *, prefix: str = "", notice: list[str] | None = None) -> Iterator[Original]:
     """Yield every file below a folder; what is no file (a pipe, a broken link) is passed over with a notice.
 
     Raises:
-        SandboxError: a name is not UTF-8, or a file cannot be read.
+        SandboxError: a folder or a file cannot be read.
     """
-    for parent, folders, names in os.walk(folder):
+    for relative, path in _regular_files(folder, notice=[] if notice is None else notice):
+        yield Original(path=prefix + relative, size_bytes=path.stat().st_size, chunks=_read(path))
+
+
+def _regular_files(folder: Path, *, notice: list[str]) -> Iterator[tuple[str, Path]]:
+    for parent, folders, names in os.walk(folder, onerror=_cannot_be_read):
         folders.sort()
         passed_over = [name for name in folders if (Path(parent) / name).is_symlink()]
         for name in (*passed_over, *sorted(names)):
             path = Path(parent) / name
             relative = path.relative_to(folder).as_posix()
             if name in passed_over or not path.is_file():
-                (notice if notice is not None else []).append(f"passed over, no regular file: {relative}")
-                continue
-            try:
-                relative.encode()
-            except UnicodeEncodeError as error:
-                raise SandboxError(f"The name {os.fsencode(relative)!r} is not UTF-8: rename the file.") from error
-            yield Original(path=prefix + relative, size_bytes=path.stat().st_size, chunks=_read(path))
+                notice.append(f"passed over, no regular file: {relative}")
+            else:
+                yield relative, path
+
+
+def _cannot_be_read(error: OSError) -> None:
+    raise SandboxError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 def _read(path: Path) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from include.errors import ChecksumMismatchError, MissingFileError
 from include.integrity.checksum import checksum_of
+from include.lanes import PLACES
 from include.sandbox.demo.instrument import COPY_BYTES, Observation, WrittenFile
 
 
@@ -90,12 +91,14 @@ ARCHIVES = text(
 
 
 def stage_figures(engine: Engine) -> dict[str, StageFigures]:
-    """Read what each stage did."""
+    """Read what each stage did, in pipeline order."""
     with engine.connect() as connection:
-        return {
-            row.kind: StageFigures(operations=row.operations, bytes=row.bytes, seconds=round(row.seconds, 2))
-            for row in connection.execute(STAGES)
-        }
+        rows = {row.kind: row for row in connection.execute(STAGES)}
+    return {
+        str(kind): StageFigures(operations=row.operations, bytes=row.bytes, seconds=round(row.seconds, 2))
+        for kind in PLACES
+        if (row := rows.get(kind))
+    }
 
 
 def copy_figures(engine: Engine) -> dict[str, CopyFigures]:
