@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 SELECTION_PARAMS = {
     "packages": Param(
         [],
-        type="array",
+        type=["array", "null"],  # null, or the form marks it as required
         items={"type": "string"},
         title="Only these packages",
         description="Names of RawDataPackages, one a line. Empty: whatever is due.",

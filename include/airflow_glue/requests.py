@@ -21,7 +21,7 @@ STAGING_PARAMS = {
         title="Until",
         description="Makes a StagingJob for these packages at this location until then. Empty: only look for work.",
     ),
-    "reason": Param("", type="string", title="Reason", description="For whoever wonders later."),
+    "reason": Param(None, type=["string", "null"], title="Reason", description="For whoever wonders later."),
 }
 
 DELETION_PARAMS = {
@@ -41,16 +41,17 @@ def request() -> str:
         return "No StagingJob is asked for in this run."
     person = getattr(context["dag_run"], "triggering_user_name", None) or "somebody"
     try:
+        packages = list(params["packages"] or [])
         until = datetime.fromisoformat(params["until"])
         with Session(engine()) as session, session.begin():
             job = request_staging(
                 session,
-                packages=list(params["packages"]),
+                packages=packages,
                 location=params["only_location"] or "",
                 until=until,
                 requested_by=person,
-                reason=params["reason"],
+                reason=params["reason"] or "",
             )
     except (BadInputError, ValueError) as error:
         raise AirflowFailException(str(error)) from error
-    return f"StagingJob {job} asks for {len(params['packages'])} package(s) at {params['only_location']} until {until}."
+    return f"StagingJob {job} asks for {len(packages)} package(s) at {params['only_location']} until {until}."
