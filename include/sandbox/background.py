@@ -137,11 +137,13 @@ def status() -> Status:
     """Return what runs.
 
     Raises:
-        SandboxError: no sandbox is running from this clone.
+        SandboxError: no sandbox is running from this clone, or it is not ready.
     """
     layout = Layout.of()
     if not Lock(layout.lock).is_held():
         raise SandboxError("No sandbox is running from this clone: `make sandbox` starts one.")
+    if not layout.state.exists():
+        raise SandboxError("The sandbox of this clone is starting, or ending; ask again in a moment.")
     state = State.read(layout.state)
     pids = state.processes | {f"worker {host}": worker.pid for host, worker in state.workers.items()}
     return Status(
