@@ -1,5 +1,6 @@
 """Extracting a package from the first archive copy that is good, each file verified before it gets its name."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from include.operations.patience import ask_again
 from include.operations.stage import Work
 from include.ops_db.states import CopyStatus
 from include.storage.disk import DiskStorage
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ def extract_first_good(work: Work, order: Order, storage: DiskStorage) -> tuple[
     passing = False
     for copy in order.copies:
         try:
-            _extract(work, order, copy, storage)
+            _extract_or_again(work, order, copy, storage)
         except ChecksumMismatchError as error:
             _mark(work, order, copy, CopyStatus.CORRUPT)
             troubles.append(f"{copy.full_name}, marked corrupt: {error}.")
@@ -78,6 +81,15 @@ class _CannotReadError(Exception):
     def __init__(self, error: DtsError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def _extract_or_again(work: Work, order: Order, copy: ArchiveCopy, storage: DiskStorage) -> None:
+    """Read a second time before a copy is called corrupt: a bit may flip on the way, and nobody takes it back."""
+    try:
+        _extract(work, order, copy, storage)
+    except ChecksumMismatchError as error:
+        logger.warning("%s; it is read once more.", error)
+        _extract(work, order, copy, storage)
 
 
 def _extract(work: Work, order: Order, copy: ArchiveCopy, storage: DiskStorage) -> None:

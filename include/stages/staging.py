@@ -12,8 +12,8 @@ a killed attempt left behind are `.part` files, which a later staging or deletio
 
 **When it waits.** There is no room (the explanation has the numbers), or its files are being deleted there just now.
 
-**When it fails.** A copy in an archive that is not what it was is marked `corrupt`, and the next verified one is used
-in the same attempt; only if none is good the operation fails, and names them all.
+**When it fails.** A copy in an archive that is not what it was, read twice, is marked `corrupt`, and the next verified
+one is used in the same attempt; only if none is good the operation fails, and names them all.
 
 **How to stop it.** Pause this DAG: jobs wait.
 """

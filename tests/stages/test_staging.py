@@ -147,6 +147,29 @@ def test_a_damaged_archive_copy_is_marked_and_the_next_one_is_used_in_the_same_a
     assert "cologne_archive, marked corrupt" in explanation(observatory)
 
 
+class FlipsABitOnce(S3Storage):
+    """The first reading comes wrong over the network; what is stored is right."""
+
+    readings = 0
+
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        self.readings += 1
+        for chunk in super().read(path, offset=offset, length=length):
+            yield chunk if self.readings > 1 else chunk[:-600] + bytes([chunk[-600] ^ 1]) + chunk[-599:]
+
+
+def test_what_comes_wrong_once_is_no_damaged_copy(observatory, package):
+    nearest = observatory.storages["cologne_archive"]
+    observatory.storages["cologne_archive"] = flips = FlipsABitOnce(nearest.address)
+    ask_for(package)
+    report = observatory.run(staging, HERE)
+
+    assert (report.completed, flips.readings) == (1, 2)
+    assert staged(package) == FILES
+    assert package.statuses("cologne_archive") == [CopyStatus.PRESENT]
+    assert "read from cologne_archive" in explanation(observatory)
+
+
 def test_a_short_archive_copy_is_a_damaged_one(observatory, package):
     observatory.storages["cologne_archive"].write(package.path, [package.content[:700]])
     ask_for(package)
