@@ -1,4 +1,4 @@
-"""What a killed extraction leaves behind: `.part` files, which nobody writes to any more."""
+"""What a killed extraction or packaging leaves behind: `.part` files, which nobody writes to any more."""
 
 import os
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from pathlib import Path
 from include.storage.disk import DiskStorage
 from include.storage.part_names import is_part_name
 
-# Packages of one observation are extracted side by side into the same folders, so a part may be in work. The longest
-# silence of an extraction is a stalled read, of minutes (storage/s3_client.py).
+# Packages are made, or extracted, side by side in the same folders, so a part may be in work. The longest silence is a
+# stalled read, of minutes (storage/s3_client.py).
 LEFT_BEHIND_AFTER = timedelta(hours=1)
 
 

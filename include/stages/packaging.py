@@ -6,7 +6,9 @@ package to itself). What is left over becomes the last package once the observat
 has waited `package_max_age_seconds`. Sizes are those of the files; the tar's headers come on top. Files that still wait
 for their age have no Operation yet, so no plan can know when they fall due: the clock (`clock_seconds`) finds them.
 `run` reads the files once and writes the tar straight into the first buffer of the site that has room, while all
-checksums and the member index are made. Nothing is recorded, and nothing is left in the buffer, unless all went well.
+checksums and the member index are made. It gets its name there once all of it is right, and is recorded after that.
+What a killed worker left, a `.part` file, is swept away with the next package that goes into the same folder (of an
+instrument and a day), once it is an hour old.
 
 **When it is safe to repeat.** Always. The same files give the same bytes under the same name, whoever writes them.
 
@@ -40,6 +42,7 @@ from include.errors import (
 )
 from include.integrity.manifest import PackageManifest
 from include.integrity.package import PackageStream, SourceFile, write_package
+from include.lifecycle.leftovers import sweep_parts
 from include.operations.decide import sentence
 from include.operations.stage import Done, FailedWith, Planning, Work
 from include.ops_db.tables import ExecutedObsUnit, RawDataFile, RawDataPackage
@@ -249,6 +252,8 @@ def _write(work: Work, package: _Package, stream: PackageStream) -> _Written:
 
 def _write_to(work: Work, buffer: DataLocation, package: _Package, chunks: _Chunks, *, size_bytes: int) -> None:
     storage = work.storage_of(buffer.full_name)
+    if isinstance(storage, DiskStorage):
+        sweep_parts(storage, [package.path.rpartition("/")[0]])  # first of all: it may be what fills the disk
     space = storage.space()
     if space is not None and space.free_bytes < size_bytes:
         raise NoSpaceError(

@@ -1,5 +1,6 @@
 """Packaging makes one tar of the files that belong together, exactly once, and leaves nothing half done."""
 
+import os
 import tarfile
 import threading
 import time
@@ -460,6 +461,24 @@ def test_a_package_that_was_written_but_not_recorded_is_written_again(observator
     observatory.storages["ccat_buffer"] = DiskStorage(observatory.folder("ccat_buffer"))
     assert retry(observatory).completed == 1
     assert tar_content(observatory, package) == {"1": b"one"}
+
+
+def test_what_a_killed_worker_left_in_the_buffer_is_swept_away_and_what_is_in_work_is_not(
+    observatory: Observatory,
+) -> None:
+    file_observation(observatory, {"a": b"a"})
+    batches = observatory.plan(packaging, HERE).batches
+    (package,) = packages(observatory.engine)
+    made = observatory.folder("ccat_buffer") / package.path
+    made.parent.mkdir(parents=True)
+    old, young = (made.with_name(f"{made.name}.{digit * 32}.part") for digit in "01")
+    old.touch()
+    young.touch()
+    two_hours_ago = time.time() - 7200
+    os.utime(old, (two_hours_ago, two_hours_ago))
+    observatory.runner(packaging, HERE).run(batches[0])
+
+    assert {path.name for path in made.parent.iterdir()} == {made.name, young.name}
 
 
 def test_two_workers_with_the_same_batch_make_each_package_once(engine: Engine, tmp_path: Path) -> None:
