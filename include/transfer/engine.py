@@ -30,13 +30,14 @@ from include.transfer.fleet import Fleet
 from include.transfer.pace import LUMP_BYTES, Pace
 from include.transfer.pool import Pool
 from include.transfer.sftp_reads import REQUEST_BYTES
-from include.transfer.stream import Ask, Stream
-from include.transfer.work import BlockWork, ItemWork, Piece, PieceState, Queue, Span
+from include.transfer.stream import LEAST_WINDOW_BYTES, Ask, Stream
+from include.transfer.work import SPAN_BYTES, BlockWork, ItemWork, Piece, PieceState, Queue, Span
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 UNDER_WAY = 2.5
+FEW_STREAMS = 14
 AT_ONCE_BYTES = 4 * REQUEST_BYTES
 RESERVE_SLOTS = 32
 """Kept for what is asked for a second time, on another stream."""
@@ -255,11 +256,18 @@ class Engine:
         self._tell(Decision(streams, decision.why))
 
     def _share(self) -> None:
-        """Divide what the link and its queue hold, and half as much again, among the connections."""
-        held = UNDER_WAY * adapt.LINK_BYTES_PER_SECOND * self._fleet.round_trip_seconds / self._fleet.wanted
-        self._fleet.share_bytes = int(held)
+        """Say what each connection has under way at least.
+
+        Few share what the link and its queue hold, and half as much again. Of many, some are slow, and what those hold
+        up fills the memory behind them: each gets little, and more only as its own rate grows.
+        """
+        streams = self._fleet.wanted
+        held = UNDER_WAY * adapt.LINK_BYTES_PER_SECOND * self._fleet.round_trip_seconds / streams
+        self._queue.is_fine = streams > FEW_STREAMS
+        share = LEAST_WINDOW_BYTES if self._queue.is_fine else max(int(held), SPAN_BYTES)
+        self._fleet.share_bytes = share
         for stream in self._fleet.streams:
-            stream.share_bytes = int(held)
+            stream.share_bytes = share
 
     def _pump_all(self) -> None:
         for stream in list(self._fleet.streams):
@@ -563,14 +571,20 @@ class Engine:
             self._pump(stream)
 
     def _steal(self, thief: Stream) -> bool:
-        victim = max(
-            (s for s in self._fleet.streams if s.spans and s is not thief), key=lambda s: s.busy_seconds, default=None
+        """Take over the span of the oldest block that waits on a stream which would need longer for it."""
+        patience = thief.busy_seconds + 2 * self._fleet.round_trip_seconds
+        waiting = (
+            (span.work.order, number, span, victim)
+            for number, victim in enumerate(self._fleet.streams)
+            if victim is not thief and victim.busy_seconds > patience
+            for span in victim.spans
+            if span.pieces and not span.work.item.is_dropped
         )
-        if victim is None or victim.busy_seconds < thief.busy_seconds + 2 * self._fleet.round_trip_seconds:
+        found = min(waiting, key=lambda one: one[:2], default=None)
+        if found is None:
             return False
-        span = victim.take_back()
-        if span is None:
-            return False
+        _, _, span, victim = found
+        victim.hand_over(span)
         self._give(thief, span)
         return True
 

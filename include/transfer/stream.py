@@ -9,7 +9,7 @@ from include.transfer.connect import Line
 from include.transfer.sftp_reads import REQUEST_BYTES
 from include.transfer.work import SPAN_BYTES, ItemWork, Piece, Span
 
-LEAST_WINDOW_BYTES = 8 * REQUEST_BYTES
+LEAST_WINDOW_BYTES = 2 * REQUEST_BYTES
 MOST_WINDOW_BYTES = 128 * REQUEST_BYTES
 SMOOTHING = 0.3
 
@@ -59,17 +59,17 @@ class Stream:
         self._counted_bytes, self._counted_at = received, now
 
     def window_bytes(self, *, round_trip_seconds: float) -> int:
-        """Return how much is to be under way: its share, or thrice what it carries in a round trip if that is more.
+        """Return how much is to be under way: its share, or four times what it carries in a round trip if that is more.
 
         Never less than the share: with a full queue a round trip takes twice as long as it was measured, and to ask for
         less because it got slower would make it slower still.
         """
-        wanted = max(self.share_bytes, int(3 * self.rate * round_trip_seconds))
+        wanted = max(self.share_bytes, int(4 * self.rate * round_trip_seconds))
         return max(LEAST_WINDOW_BYTES, min(wanted, MOST_WINDOW_BYTES))
 
     def ahead_bytes(self, *, round_trip_seconds: float) -> int:
         """Return how much it is given beyond that, so that files are open before they are read."""
-        return max(SPAN_BYTES, int(1.5 * self.rate * round_trip_seconds))
+        return max(min(SPAN_BYTES, self.share_bytes // 2), int(1.5 * self.rate * round_trip_seconds))
 
     def give(self, span: Span) -> None:
         """Let it fetch a span, after those of earlier blocks."""
@@ -88,6 +88,11 @@ class Stream:
             if span.pieces and span.work.item in self.handles:
                 return span
         return None
+
+    def hand_over(self, span: Span) -> None:
+        """Another stream fetches it."""
+        self.spans.remove(span)
+        self.span_bytes -= span.bytes
 
     def take_back(self) -> Span | None:
         """Return the span that it would come to last."""

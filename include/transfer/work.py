@@ -16,6 +16,8 @@ from include.transfer.part_file import PartFile
 from include.transfer.sftp_reads import REQUEST_BYTES
 
 SPAN_BYTES = 8 * REQUEST_BYTES
+FINE_BYTES = 2 * REQUEST_BYTES
+"""With many connections each is slow, and what one of them holds up is held in memory behind it."""
 WHOLE_BYTES = 32 * REQUEST_BYTES
 """A block of up to 8 MB is one span: to open a small package on a second stream costs more than it gives."""
 
@@ -81,9 +83,9 @@ class BlockWork:
         """Return one piece to be fetched again."""
         return Span(self, deque([piece]))
 
-    def spans(self) -> Iterator["Span"]:
-        """Cut into what one stream is given at a time."""
-        step = SPAN_BYTES if self.block.length > WHOLE_BYTES else WHOLE_BYTES
+    def spans(self, *, fine: bool) -> Iterator["Span"]:
+        """Cut into what one stream is given at a time; `fine` where a single stream may be slow."""
+        step = FINE_BYTES if fine else SPAN_BYTES if self.block.length > WHOLE_BYTES else WHOLE_BYTES
         size = step // REQUEST_BYTES
         for first in range(0, len(self.pieces), size):
             yield Span(self, deque(self.pieces[first : first + size]))
@@ -113,6 +115,8 @@ class Queue:
         self._order = count()
         self.waiting_bytes = 0
         """Of blocks that nobody has begun."""
+        self.is_fine = False
+        """Whether many slow streams share the work."""
         self.begins_blocks = True
         """False: only what was begun is completed."""
 
@@ -135,7 +139,7 @@ class Queue:
                 self.waiting_bytes -= work.block.length
                 if not work.item.is_dropped:
                     work.begin()
-                    self._spans.extend(work.spans())
+                    self._spans.extend(work.spans(fine=self.is_fine))
                 continue
             else:
                 return None
@@ -149,7 +153,7 @@ class Queue:
     def refetch(self, work: BlockWork) -> None:
         """Want a whole block again, before all others."""
         work.begin()
-        for span in work.spans():
+        for span in work.spans(fine=self.is_fine):
             self.give_back(span)
 
     @property
