@@ -35,6 +35,14 @@ RECORD_LOSS = text(
 )
 
 
+RECORD_REPAIRED = text(
+    """
+    update physical_copy set status = 'present'
+    where raw_data_package_id = any(:ids) and data_location_id = :here and status = 'corrupt'
+    """
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VerifiedCopy:
     """Bytes of a package that were read where they lie, and are right."""
@@ -71,3 +79,8 @@ def record_loss(
     """Make copies that are thought to be present corrupt or missing; others stay as they are."""
     values = {"here": data_location_id, "ids": sorted(raw_data_package_ids), "status": status}
     session.execute(RECORD_LOSS, values)
+
+
+def record_repaired(session: Session, raw_data_package_ids: Collection[int], *, data_location_id: int) -> None:
+    """Make corrupt copies present again, for their bytes have come right from there. Corrupt ones are never deleted."""
+    session.execute(RECORD_REPAIRED, {"here": data_location_id, "ids": sorted(raw_data_package_ids)})

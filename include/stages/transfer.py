@@ -13,7 +13,7 @@ task.
 **When it fails.** A passing trouble of the link is tried again by itself. A full buffer is no failure: the operation
 waits. A block that comes wrong twice means that the copy at the origin is damaged: it is marked `corrupt`, all other
 packages are still pulled, and a person is called. Put a good copy back at the origin, then `dts retry` the operation
-or clear its task.
+or clear its task: once it has come right, it counts as `present` again.
 
 **How to stop it.** Pause this DAG, or stop the lane's worker. What has arrived is kept. Do not remove `.part` or
 `.journal` files of a transfer that is to go on: that is what need not be sent again.
@@ -28,7 +28,7 @@ from include.lifecycle.package_lock import lock_packages
 from include.operations.decide import sentence
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, FailedWith, Planning, Work
-from include.ops_db.copies import record_loss
+from include.ops_db.copies import record_loss, record_repaired
 from include.ops_db.data_transfers import (
     TransferOnItsWay,
     WaitingTransfer,
@@ -72,14 +72,15 @@ def run(work: Work) -> Done:
     if transfer.transfer_status is not WorkStatus.PENDING:
         return Done(explanation=f"Nothing was to be sent: data transfer {transfer.id} is {transfer.transfer_status}.")
     began = time.monotonic()
-    pulled = _pull(work, transfer)
+    items = {package.id: Item(package.path, package) for package in transfer.packages}
+    pulled, fetched = _pull(work, transfer, items)
     what = _account(transfer, pulled, seconds=time.monotonic() - began)
     if not pulled.finished:
         return Done(explanation=f"{what} The rest comes next.", size_bytes=pulled.bytes_sent, unfinished=True)
     return Done(
         explanation=f"{what} Unpacking verifies them next.",
         size_bytes=pulled.bytes_sent,
-        record=lambda session: record_transferred(session, transfer.id),
+        record=lambda session: _record_arrival(session, transfer, fetched),
     )
 
 
@@ -92,14 +93,15 @@ def _operation(transfer: WaitingTransfer) -> NewOperation:
     )
 
 
-def _pull(work: Work, transfer: TransferOnItsWay) -> Pulled:
+def _pull(work: Work, transfer: TransferOnItsWay, items: dict[int, Item]) -> tuple[Pulled, list[int]]:
+    """Pull, and tell which packages were not here before."""
     destination = work.storage_of(work.location.full_name)
     if not isinstance(destination, DiskStorage):
         raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled there.")
-    items = {package.id: Item(package.path, package) for package in transfer.packages}
-    _require_space(work, transfer, destination, list(items.values()))
+    missing = {package_id: missing_bytes(item, root=destination.root) for package_id, item in items.items()}
+    _require_space(work, transfer, destination, sum(missing.values()))
     try:
-        return pull(
+        pulled = pull(
             list(items.values()),
             origin=Origin(transfer.origin, work.storage_of(transfer.origin)),
             root=destination.root,
@@ -115,10 +117,10 @@ def _pull(work: Work, transfer: TransferOnItsWay) -> Pulled:
             ),
             record=lambda session: _record_damage(session, transfer, damaged),
         ) from error
+    return pulled, [package_id for package_id, size_bytes in missing.items() if size_bytes]
 
 
-def _require_space(work: Work, transfer: TransferOnItsWay, destination: DiskStorage, items: list[Item]) -> None:
-    missing = sum(missing_bytes(item, root=destination.root) for item in items)
+def _require_space(work: Work, transfer: TransferOnItsWay, destination: DiskStorage, missing: int) -> None:
     space = destination.space()
     if missing and space is not None and space.free_bytes < missing + RESERVE_BYTES:
         raise NoSpaceError(
@@ -135,6 +137,13 @@ def _account(transfer: TransferOnItsWay, pulled: Pulled, *, seconds: float) -> s
         f"{len(transfer.packages)} package(s) of data transfer {transfer.id}: {pulled.bytes_sent:,} bytes came from"
         f" {transfer.origin} in {seconds:.1f} s ({rate:.1f} MB/s).{skipped}"
     )
+
+
+def _record_arrival(session: Session, transfer: TransferOnItsWay, fetched: list[int]) -> None:
+    """A copy that an earlier attempt marked corrupt was put right since, or it would not have come."""
+    lock_packages(session, fetched)
+    record_repaired(session, fetched, data_location_id=transfer.origin_location_id)
+    record_transferred(session, transfer.id)
 
 
 def _record_damage(session: Session, transfer: TransferOnItsWay, damaged: list[int]) -> None:

@@ -170,6 +170,18 @@ def test_with_a_good_copy_put_back_a_retry_repairs_it(observatory):
     reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="mended")
     assert observatory.run(transfer, DESTINATION).completed == 1
     assert transfer_row(observatory, way).transfer_status is WorkStatus.COMPLETED
+    assert copy_at(observatory, package, ORIGIN).status is CopyStatus.PRESENT, "a corrupt one would stay there for ever"
+
+
+def test_what_was_here_before_says_nothing_about_the_origin(observatory):
+    (package,) = packaged(observatory)
+    bundled(observatory, [package])
+    here, there = observatory.folder(DESTINATION) / package.path, observatory.folder(ORIGIN) / package.path
+    here.parent.mkdir(parents=True)
+    here.write_bytes(there.read_bytes())
+    set_status(observatory, copy_at(observatory, package, ORIGIN), CopyStatus.CORRUPT)
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert copy_at(observatory, package, ORIGIN).status is CopyStatus.CORRUPT
 
 
 def test_a_status_that_says_otherwise_is_not_overwritten(observatory):
