@@ -4,9 +4,10 @@ import time
 from typing import Any, cast
 
 from sqlalchemy import CursorResult
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from include.errors import LeaseLostError
+from include.errors import LeaseLostError, TransientError
 from include.operations.lease import RENEW_LEASE
 from include.operations.stage import Work
 
@@ -28,11 +29,18 @@ class LeaseWatch:
 
         Raises:
             LeaseLostError: somebody else has it.
+            TransientError: ops-db does not answer.
         """
         self._work.check()
         if time.monotonic() - self._confirmed_at >= self.seconds / 4:
-            with Session(self._work.engine) as session, session.begin():
-                self.confirm(session)
+            try:
+                with Session(self._work.engine) as session, session.begin():
+                    self.confirm(session)
+            except SQLAlchemyError as error:
+                raise TransientError(
+                    f"ops-db cannot be asked whether operation {self._work.lease.operation_id} is still ours"
+                    f" ({type(error).__name__}), so nothing more is deleted."
+                ) from error
 
     def confirm(self, session: Session) -> None:
         """Renew the lease in this transaction, as its last lock.

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from include.errors import PermanentError, TransientError
@@ -19,6 +20,7 @@ from include.operations.batch import BatchFailedError
 from include.ops_db.states import CopyStatus, PackageState, WorkStatus
 from include.stages import deletion
 from include.storage.disk import DiskStorage
+from include.storage.interface import FileStat
 from include.topology import OperationKind
 from tests.lifecycle.archived import ARCHIVES, BUFFERS, FILES, Archived, archived_package
 from tests.lifecycle.conftest import engine, shared_engine  # noqa: F401 - fixtures
@@ -251,6 +253,28 @@ def test_what_was_found_out_before_a_passing_trouble_is_not_forgotten(observator
     )
     assert observatory.run(deletion, "ccat_source").later == 1
     assert package.statuses("ccat_source") == [CopyStatus.MISSING, CopyStatus.DELETION_IN_PROGRESS]
+
+
+def test_nor_is_it_when_ops_db_is_cut_off_in_the_middle(observatory, package, monkeypatch):
+    file_of(package, "ccat_source", FIRST).unlink()
+    clock, confirm = [0.0], lease_watch.LeaseWatch.confirm
+    monkeypatch.setattr(lease_watch, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def cut(watch: lease_watch.LeaseWatch, session: Session) -> None:
+        if clock[0]:
+            raise OperationalError("update operation", {}, Exception("the connection is gone"))
+        confirm(watch, session)
+
+    class Slow(DiskStorage):
+        def stat(self, path: str) -> FileStat | None:
+            clock[0] += 3600
+            return super().stat(path)
+
+    monkeypatch.setattr(lease_watch.LeaseWatch, "confirm", cut)
+    observatory.storages["ccat_source"] = Slow(observatory.folder("ccat_source"))
+    assert observatory.run(deletion, "ccat_source").later == 1
+    assert package.statuses("ccat_source") == [CopyStatus.MISSING, CopyStatus.DELETION_IN_PROGRESS]
+    assert "nothing more is deleted" in observatory.operations(OperationKind.DELETION)[0].explanation
 
 
 class Killed(BaseException):
