@@ -22,7 +22,7 @@ def described(task):
     return {
         "queue": task.queue,
         "pool": task.pool,
-        "trigger_rule": str(task.trigger_rule),
+        "trigger_rule": getattr(task.trigger_rule, "value", task.trigger_rule),
         "outlets": [outlet.uri for outlet in task.outlets],
         "downstream": sorted(task.downstream_task_ids),
         "mapped": isinstance(task, MappedOperator),

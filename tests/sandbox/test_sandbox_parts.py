@@ -48,7 +48,10 @@ def config(tmp_path: Path) -> AirflowConfig:
     ("site", "expected"),
     [
         ("ccat", {"ccat_source", "ccat_buffer"}),
-        ("cologne", {"ccat_buffer", "cologne_buffer", "cologne_archive", "cologne_processing", "us_buffer"}),
+        (
+            "cologne",
+            {"ccat_buffer", "cologne_buffer", "cologne_archive", "cologne_processing", "us_buffer", "us_archive"},
+        ),
         ("us", {"ccat_buffer", "cologne_buffer", "us_buffer", "us_archive"}),
     ],
 )
