@@ -1,1 +1,1 @@
-"""Where Airflow and the plain code meet. Nothing else under include/ (page/ aside) imports airflow."""
+"""Where Airflow and the plain code meet. Nothing else under include/ imports airflow."""
