@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from include.airflow_glue.connections import engine, topology
 from include.lanes import Lane
-from include.lifecycle.preview import preview
+from include.lifecycle.preview import preview, sentences
 from include.operations.stage import Selection
 
 logger = logging.getLogger(__name__)
@@ -21,11 +21,8 @@ def would_delete(lane: Lane, *, selection: Selection) -> list[str]:
         return []
     with Session(engine()) as session:
         answers = preview(session, topology=topology(), location=lane.location, packages=selection.packages)
-    lines = [
-        f"{answer.package}: {answer.copies} copies, {answer.size_bytes} bytes"
-        f" {'would go' if answer.may_go else 'would stay'}: {answer.reason}"
-        for answer in answers
-    ]
+    lines = sentences(answers)
     for line in lines:
         logger.info("%s", line)
-    return lines[:SHOWN]
+    more = len(lines) - SHOWN
+    return lines[:SHOWN] + ([f"And {more} more: this task's log has them."] if more > 0 else [])

@@ -76,3 +76,15 @@ def preview(
             )
         )
     return previews
+
+
+def sentences(previews: Sequence[Preview], *, most: int = PACKAGES_A_PREVIEW) -> list[str]:
+    """Return a sentence for each, and a last one if there may be packages that were not looked at."""
+    lines = [
+        f"{answer.package}: {answer.copies} copies, {answer.size_bytes} bytes"
+        f" {'would go' if answer.may_go else 'would stay'}: {answer.reason}"
+        for answer in previews
+    ]
+    if len(previews) >= most:
+        lines.append(f"Only the first {most} packages were looked at; name packages to see others.")
+    return lines

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from include.errors import PermanentError, TransientError
 from include.lifecycle import lease_watch
+from include.lifecycle.preview import sentences
 from include.operations.batch import BatchFailedError
 from include.ops_db.states import CopyStatus, PackageState, WorkStatus
 from include.stages import deletion
@@ -486,6 +487,15 @@ def test_a_preview_says_what_the_gate_would_say_and_changes_nothing(observatory,
     assert (stays.may_go, stays.reason) == (False, package.refusal(location))
     assert package.records() == []
     assert not set(package.statuses(location)) & {CopyStatus.DELETION_IN_PROGRESS}
+
+
+def test_a_preview_says_when_it_did_not_look_at_everything(observatory, package):
+    with Session(observatory.engine) as session:
+        place = observatory.topology.location("ccat_buffer")
+        answers = deletion.preview(session, topology=observatory.topology, location=place, most=1)
+    assert [line.split(":")[0] for line in sentences(answers)] == [package.name]
+    assert "would go" in sentences(answers)[0]
+    assert "Only the first 1 packages" in sentences(answers, most=1)[-1]
 
 
 def test_a_preview_can_be_about_some_packages_only(observatory, package, engine: Engine):  # noqa: F811
