@@ -66,11 +66,13 @@ def _of_archived(package: ExplainedPackage, policy: Policy) -> str:
     safe = {copies.location: copies.site for copies in package.copies if copies.is_verified_archive}
     sites = len(set(safe.values()))
     if len(safe) < policy.archive_copies or sites < policy.archive_sites:
-        return (
+        has = (
             f"It has {len(safe)} verified archive copies at {sites} site(s), and {policy.archive_copies} at"
-            f" {policy.archive_sites} are asked for: the next plans of bundling, transfer and archiving make them."
-            " Nothing of it is deleted before."
+            f" {policy.archive_sites} are asked for"
         )
+        if not any(copies.is_there and copies.location_type is LocationType.BUFFER for copies in package.copies):
+            return f"{has}, but no buffer holds it any more: a person must look at the copies that are not verified."
+        return f"{has}: the next plans of bundling, transfer and archiving make them. Nothing of it is deleted before."
     rest = sorted(
         {
             copies.location
