@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
+_ENDLESS = 100_000
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -30,25 +32,45 @@ def heading(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
-    """Print a table; columns named in `numbers` are set to the right. None is an empty cell."""
-    terminal = out().is_terminal
-    drawn = Table(
-        box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, padding=(0, 1) if terminal else (0, 2, 0, 0)
-    )
-    for column in columns:
-        drawn.add_column(
-            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=not terminal
-        )
-    for row in rows:
-        drawn.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    if terminal:
-        Console(file=sys.stdout, highlight=False).print(drawn)
+    """Print a table; columns named in `numbers` are set to the right. None is an empty cell.
+
+    On a terminal too narrow for it, the last column, where sentences stand, goes below each row.
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        for line in _plain(columns, cells, numbers=numbers):
+            sys.stdout.write(line + "\n")
         return
-    wide = Console(file=io.StringIO(), width=100_000, color_system=None, highlight=False)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    _fill(drawn, columns, cells, numbers=numbers)
+    if console.measure(drawn, options=console.options.update(width=_ENDLESS)).maximum <= console.width:
+        console.print(drawn)
+        return
+    head, *lines = _plain(
+        columns[:-1], [[cell.replace("\n", "\\n") for cell in row[:-1]] for row in cells], numbers=numbers
+    )
+    say(head, style="bold")
+    for line, row in zip(lines, cells, strict=True):
+        say(line)
+        if row[-1]:
+            console.print(Padding(escape(row[-1]), (0, 0, 0, 2)))
+
+
+def _plain(columns: Sequence[str], cells: Sequence[Sequence[str]], *, numbers: Sequence[str]) -> list[str]:
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    _fill(drawn, columns, cells, numbers=numbers)
+    wide = Console(file=io.StringIO(), width=_ENDLESS, color_system=None, highlight=False)
     wide.print(drawn)
     assert isinstance(wide.file, io.StringIO)
-    for line in wide.file.getvalue().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
+    return [line.rstrip() for line in wide.file.getvalue().splitlines()]
+
+
+def _fill(drawn: Table, columns: Sequence[str], cells: Sequence[Sequence[str]], *, numbers: Sequence[str]) -> None:
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
+    for row in cells:
+        drawn.add_row(*(escape(cell) for cell in row))
 
 
 def size(count: int | None) -> str:

@@ -51,7 +51,7 @@ class ExplainedFiling:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedObservation:
-    """What is known about an observation. Instrument and start are unset if every filing of it was refused."""
+    """What is known about an observation. Instrument and start are unset while no filing of it is accepted."""
 
     id: UUID
     instrument: str | None
@@ -67,6 +67,8 @@ class ExplainedObservation:
     def sentence(self) -> str:
         """Say how far it is, packages apart."""
         if self.instrument is None:
+            if any(filing.state is FilingState.RECEIVED for filing in self.filings):
+                return "Nothing of it is accepted yet: see its filings."
             return "Nothing of it was accepted: see its filings."
         more = "it is finished" if self.finished_at else "it is not finished, so more files may come"
         waiting = f"{self.unpackaged} of them wait to be packaged" if self.unpackaged else "all of them are in packages"
