@@ -1,11 +1,13 @@
 """One sandbox for all end-to-end tests: the real servers, Airflow and workers, with shortened timeouts."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from include.sandbox.ports import free_port
 from include.sandbox.sandbox import Sandbox
 from tests.end_to_end.observatory_up import Running
 from tests.observatory import SANDBOX
@@ -36,6 +38,7 @@ def topology_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def running(topology_file: Path) -> Iterator[Running]:
     """The running sandbox."""
+    os.environ.setdefault("DTS_SANDBOX_PORT_UI", str(free_port()))  # somebody's Airflow may be at 8080
     with Sandbox(overrides=OVERRIDES, topology=topology_file) as sandbox:
         observatory = Running.of(sandbox)
         yield observatory
