@@ -1,1 +1,1 @@
-"""The work behind the DAGs: plain Python that knows nothing of Airflow (airflow_glue.py and page/ aside)."""
+"""The work behind the DAGs: plain Python that knows nothing of Airflow (airflow_glue/ aside)."""

@@ -91,7 +91,7 @@ def find_package(connection: Connection, word: str) -> int:
     hint = (
         f" Near it are: {', '.join(near)}."
         if near
-        else " A package's name is in the page, and in `dts explain OBSERVATION`."
+        else " `dts explain OBSERVATION` names its packages."
     )
     raise BadInputError(f"There is no package {word!r} in ops-db.{hint}")
 
