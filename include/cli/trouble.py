@@ -22,7 +22,10 @@ def one_line_errors() -> Iterator[list[str]]:
     """Print the sentence of an error that the block raises; the list that it yields is empty if there was none."""
     trouble: list[str] = []
     try:
-        yield trouble
+        try:
+            yield trouble
+        finally:
+            sys.stdout.flush()  # here, and not when Python ends: a closed pipe must be met below
     except DtsError as error:
         trouble.append(str(error))
     except DBAPIError as error:
