@@ -156,10 +156,14 @@ def test_a_file_that_is_not_there_at_the_origin_is_named(served, arrived_root):
         pulled([item_of(some_bytes(SIZE))], served, arrived_root)
 
 
+# Which answer comes first decides: that to the request for its size, or that to a read behind its end.
+TOO_SHORT = rf"one (has {2 * BLOCK + 1} bytes at ccat_buffer instead of {SIZE}|ended at ccat_buffer before byte \d+)"
+
+
 def test_a_file_that_is_too_short_at_the_origin_is_damaged_there(served, origin_root, arrived_root):
     content = some_bytes(SIZE)
     put(content[: 2 * BLOCK + 1], at=origin_root)
-    with pytest.raises(DamagedOriginError, match=f"one has {2 * BLOCK + 1} bytes at ccat_buffer instead of {SIZE}"):
+    with pytest.raises(DamagedOriginError, match=TOO_SHORT):
         pulled([item_of(content, block_bytes=BLOCK)], served, arrived_root)
 
 
