@@ -88,11 +88,7 @@ def find_package(connection: Connection, word: str) -> int:
         if by_id is not None:
             return by_id
     near = _nearest_names(connection, word)
-    hint = (
-        f" Near it are: {', '.join(near)}."
-        if near
-        else " `dts explain OBSERVATION` names its packages."
-    )
+    hint = f" Near it are: {', '.join(near)}." if near else " `dts explain OBSERVATION` names its packages."
     raise BadInputError(f"There is no package {word!r} in ops-db.{hint}")
 
 
