@@ -132,6 +132,10 @@ class ExecutedObsUnit(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     """When it ended; unset while more files may come."""
+    flagged_at: Mapped[datetime | None]
+    """Since when its packages overtake others on the routes; unset if they do not."""
+    flagged_by: Mapped[str | None]
+    flag_reason: Mapped[str | None]
 
 
 class Filing(Base):
@@ -278,6 +282,56 @@ class DataTransfer(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     transferred_at: Mapped[datetime | None]
     unpacked_at: Mapped[datetime | None]
+
+
+class DataTransferRoute(Base):
+    """What all transfers between two locations share, in whatever process or on whatever host they run."""
+
+    __tablename__ = "data_transfer_route"
+    __table_args__ = (UniqueConstraint("origin_location_id", "destination_location_id"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    origin_location_id: Mapped[int] = mapped_column(ForeignKey("data_location.id"))
+    destination_location_id: Mapped[int] = mapped_column(ForeignKey("data_location.id"))
+    streams: Mapped[int | None] = mapped_column(Integer)
+    """How many connections the last transfer ended with; the next one begins with as many."""
+    tokens: Mapped[int] = mapped_column(server_default="0")
+    """Bytes that may be sent at `tokens_at`; negative: were promised and are paid off first."""
+    tokens_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class TransferDecision(Base):
+    """How many connections a transfer used from then on, and why."""
+
+    __tablename__ = "transfer_decision"
+    __table_args__ = (Index("ix_transfer_decision_route", "data_transfer_route_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    data_transfer_route_id: Mapped[int] = mapped_column(ForeignKey("data_transfer_route.id"))
+    operation_id: Mapped[int]
+    """No foreign key: decisions outlive the operation's row."""
+    decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    streams: Mapped[int] = mapped_column(Integer)
+    why: Mapped[str]
+
+
+class SpaceReservation(Base):
+    """Bytes that a running operation has yet to write at a location.
+
+    It counts as long as its operation is in progress under the same lease: one that dies releases it with its lease.
+    """
+
+    __tablename__ = "space_reservation"
+    __table_args__ = (
+        CheckConstraint("size_bytes >= 0", name="size"),
+        Index("ix_space_reservation_location", "data_location_id"),
+    )
+
+    operation_id: Mapped[int] = mapped_column(ForeignKey("operation.id"), primary_key=True)
+    lease_token: Mapped[int]
+    data_location_id: Mapped[int] = mapped_column(ForeignKey("data_location.id"))
+    size_bytes: Mapped[int]
+    reserved_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class PhysicalCopy(Base):

@@ -1,0 +1,80 @@
+"""What transfers share: routes, their decisions, reserved space; flagged observations."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+FLAG = {"flagged_at": sa.DateTime(timezone=True), "flagged_by": sa.Text(), "flag_reason": sa.Text()}
+
+
+def upgrade() -> None:
+    for name, kind in FLAG.items():
+        op.add_column("executed_obs_unit", sa.Column(name, kind, nullable=True))
+    op.create_table(
+        "data_transfer_route",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("origin_location_id", sa.BigInteger(), nullable=False),
+        sa.Column("destination_location_id", sa.BigInteger(), nullable=False),
+        sa.Column("streams", sa.Integer(), nullable=True),
+        sa.Column("tokens", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tokens_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["origin_location_id"], ["data_location.id"], name=op.f("fk_data_transfer_route_origin_location_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["destination_location_id"],
+            ["data_location.id"],
+            name=op.f("fk_data_transfer_route_destination_location_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_data_transfer_route")),
+        sa.UniqueConstraint(
+            "origin_location_id",
+            "destination_location_id",
+            name=op.f("uq_data_transfer_route_origin_location_id_destination_location_id"),
+        ),
+    )
+    op.create_table(
+        "transfer_decision",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("data_transfer_route_id", sa.BigInteger(), nullable=False),
+        sa.Column("operation_id", sa.BigInteger(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("streams", sa.Integer(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["data_transfer_route_id"],
+            ["data_transfer_route.id"],
+            name=op.f("fk_transfer_decision_data_transfer_route_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_transfer_decision")),
+    )
+    op.create_index("ix_transfer_decision_route", "transfer_decision", ["data_transfer_route_id", "id"])
+    op.create_table(
+        "space_reservation",
+        sa.Column("operation_id", sa.BigInteger(), nullable=False),
+        sa.Column("lease_token", sa.BigInteger(), nullable=False),
+        sa.Column("data_location_id", sa.BigInteger(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("reserved_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("size_bytes >= 0", name=op.f("ck_space_reservation_size")),
+        sa.ForeignKeyConstraint(
+            ["data_location_id"], ["data_location.id"], name=op.f("fk_space_reservation_data_location_id")
+        ),
+        sa.ForeignKeyConstraint(["operation_id"], ["operation.id"], name=op.f("fk_space_reservation_operation_id")),
+        sa.PrimaryKeyConstraint("operation_id", name=op.f("pk_space_reservation")),
+    )
+    op.create_index("ix_space_reservation_location", "space_reservation", ["data_location_id"])
+
+
+def downgrade() -> None:
+    op.drop_index("ix_space_reservation_location", table_name="space_reservation")
+    op.drop_table("space_reservation")
+    op.drop_index("ix_transfer_decision_route", table_name="transfer_decision")
+    op.drop_table("transfer_decision")
+    op.drop_table("data_transfer_route")
+    for name in reversed(FLAG):
+        op.drop_column("executed_obs_unit", name)
