@@ -262,6 +262,8 @@ class DataTransferPackageMember(Base):
 
     data_transfer_package_id: Mapped[int] = mapped_column(ForeignKey("data_transfer_package.id"), primary_key=True)
     raw_data_package_id: Mapped[int] = mapped_column(ForeignKey("raw_data_package.id"), primary_key=True, index=True)
+    frame_bytes: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    """How long the package's blocks are in its compressed twin at the origin; null: it goes as it is."""
 
 
 class DataTransfer(Base):

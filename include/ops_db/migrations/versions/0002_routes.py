@@ -1,7 +1,8 @@
-"""What transfers share: routes, their decisions, reserved space; flagged observations."""
+"""What transfers share: routes, their decisions, reserved space; compressed twins; flagged observations."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "0002"
 down_revision = "0001"
@@ -14,6 +15,7 @@ FLAG = {"flagged_at": sa.DateTime(timezone=True), "flagged_by": sa.Text(), "flag
 def upgrade() -> None:
     for name, kind in FLAG.items():
         op.add_column("executed_obs_unit", sa.Column(name, kind, nullable=True))
+    op.add_column("data_transfer_package_member", sa.Column("frame_bytes", ARRAY(sa.BigInteger()), nullable=True))
     op.create_table(
         "data_transfer_route",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -76,5 +78,6 @@ def downgrade() -> None:
     op.drop_index("ix_transfer_decision_route", table_name="transfer_decision")
     op.drop_table("transfer_decision")
     op.drop_table("data_transfer_route")
+    op.drop_column("data_transfer_package_member", "frame_bytes")
     for name in reversed(FLAG):
         op.drop_column("executed_obs_unit", name)
