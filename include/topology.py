@@ -7,12 +7,14 @@ import hashlib
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from include.errors import BadInputError, TopologyError
+from include.timetable import TimetableEntry
 from include.yaml_places import YamlDocument, read_yaml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,30}$")]
@@ -138,14 +140,61 @@ class Instrument(Model):
     """Airflow accounts that may file for it."""
 
 
-class Route(Model):
-    """An override: transfers from one location to a site land at this location.
+class MovedBy(StrEnum):
+    """Who moves the bytes of a route."""
 
-    Without one, a transfer goes to the site's first BUFFER by priority.
+    PULL = "pull"
+    """The destination reads from the origin: its connections can have large windows."""
+    PUSH = "push"
+    """The origin writes to the destination: for a destination that may not log in at the origin."""
+    DIRECT = "direct"
+    """Straight into a long_term_archive, without a buffer there."""
+
+
+class Compression(StrEnum):
+    """What is done to bytes on their way. Checksums are always those of the original bytes."""
+
+    NONE = "none"
+    ZSTD = "zstd"
+
+
+class Route(Model):
+    """What is special about the way from one location to another: where transfers land, who moves them, how fast.
+
+    Without one, a transfer goes to the site's first BUFFER by priority, is pulled, and takes what the link gives.
     """
 
     from_location: str
+    """Full name of a BUFFER (or of a LONG_TERM_ARCHIVE that a direct route leaves from)."""
     to_location: str
+    """Full name of the BUFFER at the other site where transfers from there land; of a direct route, of the archive."""
+    moved_by: MovedBy = MovedBy.PULL
+    """pull (default): the destination reads; push: the origin writes; direct: straight into a long_term_archive."""
+    compression: Compression = Compression.NONE
+    """none (default) or zstd."""
+    time_zone: str = "UTC"
+    """IANA name (America/Santiago) of the clock that the timetable goes by."""
+    timetable: tuple[TimetableEntry, ...] = ()
+    """Hours in which all transfers of the route together are held to a rate; the first entry that matches counts."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"there is no time zone {name!r}; write an IANA name such as America/Santiago") from error
+        return name
+
+    @property
+    def name(self) -> str:
+        """`ccat_buffer to cologne_buffer`."""
+        return f"{self.from_location} to {self.to_location}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of its timetable."""
+        return ZoneInfo(self.time_zone)
 
 
 class Policy(Model):
@@ -237,12 +286,27 @@ class Topology(Model):
                 if name not in locations or locations[name].location_type is not LocationType.SOURCE
             ]
         for route in self.routes:
-            problems += [
-                f"routes: {name} is not a buffer"
-                for name in (route.from_location, route.to_location)
-                if name not in locations or locations[name].location_type is not LocationType.BUFFER
-            ]
+            problems += [f"routes.{route.name}: {problem}" for problem in self._ends_of(route, locations)]
         return [*problems, *self._entangled(), *self._stuck()]
+
+    def _ends_of(self, route: Route, locations: dict[str, DataLocation]) -> list[str]:
+        """Say what is wrong with where a route begins and ends."""
+        direct = route.moved_by is MovedBy.DIRECT
+        origins, destinations = {LocationType.BUFFER}, {LocationType.BUFFER}
+        if direct:
+            origins, destinations = (
+                {LocationType.BUFFER, LocationType.LONG_TERM_ARCHIVE},
+                {LocationType.LONG_TERM_ARCHIVE},
+            )
+        ends = ((route.from_location, origins), (route.to_location, destinations))
+        problems = [
+            f"{name} is not a {' or '.join(sorted(types))}" + (f", which moved_by: {route.moved_by} needs" * direct)
+            for name, types in ends
+            if name not in locations or locations[name].location_type not in types
+        ]
+        if not problems and locations[route.from_location].site == locations[route.to_location].site and not direct:
+            problems.append(f"both ends are at {locations[route.to_location].site}; a route leads to another site")
+        return problems
 
     def _hosts_of(self, location: DataLocation) -> list[str]:
         site_of = {host.name: host.site for host in self.hosts}
@@ -346,9 +410,17 @@ class Topology(Model):
     def destination(self, *, origin: str, site: str) -> DataLocation:
         """Return where a transfer from location `origin` to `site` lands: what a route says, else its first BUFFER."""
         for route in self.routes:
-            if route.from_location == origin and self.location(route.to_location).site == site:
+            leads_there = route.from_location == origin and self.location(route.to_location).site == site
+            if leads_there and route.moved_by is not MovedBy.DIRECT:
                 return self.location(route.to_location)
         return self.first_buffer(site)
+
+    def route(self, *, origin: str, destination: str) -> Route:
+        """Return what is said about the way from one location to another; if nothing is, a route as any other."""
+        for route in self.routes:
+            if (route.from_location, route.to_location) == (origin, destination):
+                return route
+        return Route(from_location=origin, to_location=destination)
 
     @property  # not cached: model_copy would carry the old hash over to a changed topology
     def sha256(self) -> str:

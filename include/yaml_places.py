@@ -20,6 +20,14 @@ class UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def _number_or_clock(loader: UniqueKeyLoader, node: yaml.ScalarNode) -> int | str:
+    """YAML 1.1 takes 20:00 for the number 1,200 (and 06:00 for a text): here it is a text as it stands."""
+    return str(node.value) if ":" in node.value else int(loader.construct_yaml_int(node))
+
+
+UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _number_or_clock)
+
+
 @dataclass(frozen=True)
 class YamlDocument:
     """A document's content, and its nodes."""

@@ -119,7 +119,7 @@ MISTAKES = {
     "nobody files": (at("instruments", 0, "filed_by", value=[]), ["instruments.0.filed_by", "at least 1"]),
     "route to no buffer": (
         at("routes", value=[{"from_location": "ccat_buffer", "to_location": "us_archive"}]),
-        ["routes: us_archive is not a buffer"],
+        ["routes.ccat_buffer to us_archive: us_archive is not a buffer"],
     ),
     "source without buffer": (without(*BUFFER), ["sites.ccat: needs a buffer"]),
     "archive without buffer": (without(*US_BUFFER), ["sites.us: needs a buffer"]),
@@ -293,3 +293,24 @@ def test_every_kind_of_operation_can_be_given_slots() -> None:
     text = changed(at(*ARCHIVE, "slots", value={"archiving": 7}))
     slots = parse_topology(text, where="mine.yaml").location("cologne_archive").slots
     assert slots == {OperationKind.ARCHIVING: 7}
+
+
+def with_route(**keys: str) -> str:
+    return changed(at("routes", value=[{"from_location": "ccat_buffer", "to_location": "cologne_buffer"} | keys]))
+
+
+def test_a_direct_route_leads_into_an_archive_and_leaves_the_buffers_as_they_are():
+    topology = parse_topology(with_route(to_location="us_archive", moved_by="direct"), where="it")
+    assert topology.destination(origin="ccat_buffer", site="us").full_name == "us_buffer"
+    with pytest.raises(TopologyError, match="cologne_buffer is not a long_term_archive, which moved_by: direct needs"):
+        parse_topology(with_route(moved_by="direct"), where="it")
+
+
+def test_a_route_leads_to_another_site():
+    with pytest.raises(TopologyError, match="both ends are at ccat"):
+        parse_topology(with_route(to_location="ccat_buffer"), where="it")
+
+
+def test_a_way_that_nothing_is_said_about_is_pulled_and_not_compressed():
+    route = parse_topology(SANDBOX, where="it").route(origin="ccat_buffer", destination="cologne_buffer")
+    assert (route.moved_by, route.compression, route.timetable) == ("pull", "none", ())

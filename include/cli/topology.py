@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,8 @@ from include.lanes import all_lanes, lanes_of_host
 from include.ops_db.apply import apply_topology
 from include.ops_db.tables import TopologyVersion
 from include.sandbox.components import queues_of_host
-from include.topology import Topology
+from include.timetable import DAYS, in_words, rate_at
+from include.topology import Route, Topology
 
 app = typer.Typer(help="Sites, storage, hosts, routes and policy, from the topology file.", no_args_is_help=True)
 
@@ -61,7 +63,7 @@ def apply(
 
 @app.command()
 def show(file: File = None) -> None:
-    """Show sites, locations, hosts, instruments and policy."""
+    """Show sites, locations, hosts, instruments, routes and policy."""
     topology = the_topology(file)
     paper.say(f"{topology_file(file)}, sha256 {topology.sha256[:12]}")
     _show_places(topology)
@@ -73,6 +75,7 @@ def show(file: File = None) -> None:
             for each in topology.instruments
         ],
     )
+    _show_routes(topology)
     paper.heading("Policy")
     paper.table(("what", "value"), topology.policy.model_dump().items())
 
@@ -129,3 +132,37 @@ def _show_places(topology: Topology) -> None:
         ],
         numbers=("processes", "lanes"),
     )
+
+
+def _show_routes(topology: Topology) -> None:
+    if not topology.routes:
+        return
+    now = datetime.now(UTC)
+    paper.heading("Routes")
+    paper.table(
+        ("from", "to", "moved by", "compression", "timetable", "now"),
+        [
+            (
+                each.from_location,
+                each.to_location,
+                each.moved_by,
+                each.compression,
+                _timetable(each),
+                in_words(rate_at(each.timetable, instant=now, zone=each.zone), now=now, zone=each.zone)
+                if each.timetable
+                else "",
+            )
+            for each in topology.routes
+        ],
+    )
+
+
+def _timetable(route: Route) -> str:
+    if not route.timetable:
+        return "none: what the link gives"
+    entries = [
+        f"{'every day' if len(each.days) == len(DAYS) else ' '.join(each.days)} {each.begins}-{each.until}"
+        f" {each.mbit_per_second:g} Mbit/s"
+        for each in route.timetable
+    ]
+    return f"{'; '.join(entries)} ({route.time_zone})"

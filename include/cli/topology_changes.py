@@ -11,9 +11,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
     """Yield a line for each thing that was added, removed or changed: `+ data_locations.us_buffer`."""
     for section, keys in NAMES.items():
         yield from _of_entries(section, _named(before, section, keys=keys), _named(after, section, keys=keys))
-    old_routes, new_routes = _routes(before), _routes(after)
-    yield from (f"- routes.{route}" for route in sorted(old_routes - new_routes))
-    yield from (f"+ routes.{route}" for route in sorted(new_routes - old_routes))
+    yield from _of_entries("routes", _routes(before), _routes(after))
     yield from _of_values("policy", before.get("policy") or {}, after.get("policy") or {})
 
 
@@ -43,5 +41,5 @@ def _named(document: Mapping[str, Any], section: str, *, keys: tuple[str, ...]) 
     return {"_".join(entry[key] for key in keys): entry for entry in document.get(section) or ()}
 
 
-def _routes(document: Mapping[str, Any]) -> set[str]:
-    return {f"{route['from_location']} to {route['to_location']}" for route in document.get("routes") or ()}
+def _routes(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{route['from_location']} to {route['to_location']}": route for route in document.get("routes") or ()}
