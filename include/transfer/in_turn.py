@@ -1,15 +1,17 @@
-"""Pull from any storage, one block after the other over one stream: disks, S3, whatever has no engine of its own.
+"""Pull one block after the other, from whatever has no engine of its own: over one stream, or as `way` brings them.
 
-Memory: one block, and what the origin's storage has under way.
+Memory over one stream: one block, and what the origin's storage has under way.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-from include.errors import TransientError
+from include.errors import MissingFileError, TransientError
 from include.integrity.checksum import Hasher
 from include.transfer.blocks import Block, Item, missing_blocks, runs
 from include.transfer.part_file import PartFile
@@ -18,11 +20,31 @@ from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A block as it came, with the checksum of what came; `keep` puts it into the part file, durably.
+
+    To be used, or not, before the next one is asked for.
+    """
+
+    block: Block
+    checksum: str
+    keep: Callable[[PartFile], None]
+
+
+class Way(Protocol):
+    """How blocks come."""
+
+    def arriving(self, run: Sequence[Block], item: Item) -> Iterator[Arrived]:
+        """Bring neighbouring blocks, in order."""
+
+
 @dataclass(slots=True)
 class _Pull:
     """A pull under way."""
 
     origin: Origin
+    way: Way
     root: Path
     check: Callable[[], None]
     on_progress: Callable[[Progress], None]
@@ -30,7 +52,9 @@ class _Pull:
     bytes_sent: int = 0
     bytes_skipped: int = 0
     damaged: dict[str, tuple[Item, str]] = field(default_factory=dict)
-    """By path: what is damaged at the origin, and a sentence about it."""
+    """By path: what is damaged at the origin or not there, and a sentence about it."""
+    missing: list[Item] = field(default_factory=list)
+    """Those that are not there."""
 
     def is_time_up(self) -> bool:
         """Tell whether to hand back; never before a block has arrived, so that each call gets further."""
@@ -45,9 +69,12 @@ def pull_in_turn(
     check: Callable[[], None],
     on_progress: Callable[[Progress], None],
     yield_after_seconds: float,
+    way: Way | None = None,
 ) -> Pulled:
     """As `pull`."""
-    under_way = _Pull(origin, root, check, on_progress, time.monotonic() + yield_after_seconds)
+    under_way = _Pull(
+        origin, way or _OneStream(origin), root, check, on_progress, time.monotonic() + yield_after_seconds
+    )
     finished = True
     for item in items:
         finished = not under_way.is_time_up() and _pull_item(item, under_way)
@@ -55,7 +82,9 @@ def pull_in_turn(
             break
     if finished and under_way.damaged:
         sentences = " ".join(sentence for _, sentence in under_way.damaged.values())
-        raise DamagedOriginError(sentences, items=tuple(item for item, _ in under_way.damaged.values()))
+        raise DamagedOriginError(
+            sentences, items=tuple(item for item, _ in under_way.damaged.values()), missing=tuple(under_way.missing)
+        )
     return Pulled(under_way.bytes_sent, under_way.bytes_skipped, finished)
 
 
@@ -76,6 +105,11 @@ def _pull_item(item: Item, under_way: _Pull) -> bool:
             logger.warning("%s", damaged)
             under_way.damaged[item.path] = (item, str(damaged))
             return True
+        except MissingFileError as error:
+            logger.warning("%s", error)
+            under_way.damaged[item.path] = (item, f"{item.content.name} is not at {under_way.origin.name}: {error}.")
+            under_way.missing.append(item)
+            return True
         part.finish()
     return True
 
@@ -86,12 +120,11 @@ class _Damaged(Exception):  # noqa: N818 - it ends one item; the error is raised
 
 def _fetch(missing: Sequence[Block], *, part: PartFile, under_way: _Pull) -> bool:
     """Get the missing blocks into the part file. Return False if time was up before the last of them."""
-    buffer = memoryview(bytearray(max((block.length for block in missing), default=0)))
     left = len(missing)
     try:
         for run in runs(missing):
-            for arrived in _arriving(run, item=part.item, origin=under_way.origin, buffer=buffer):
-                _add(arrived, part=part, under_way=under_way, buffer=buffer)
+            for arrived in under_way.way.arriving(run, part.item):
+                _add(arrived, part=part, under_way=under_way)
                 left -= 1
                 if left and under_way.is_time_up():
                     return False
@@ -111,23 +144,14 @@ def _raise_if_short(item: Item, origin: Origin) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """A block as it came; `content` is valid until the next one is asked for."""
-
-    block: Block
-    content: memoryview
-    checksum: str
-
-
-def _add(arrived: _Arrived, *, part: PartFile, under_way: _Pull, buffer: memoryview) -> None:
+def _add(arrived: Arrived, *, part: PartFile, under_way: _Pull) -> None:
     block = arrived.block
     if arrived.checksum != block.checksum:
         place = under_way.origin.name
         logger.warning("Block %d of %s came wrong from %s; it is fetched again.", block.number, part.path, place)
         under_way.bytes_sent += block.length
-        for again in _arriving([block], item=part.item, origin=under_way.origin, buffer=buffer):
-            arrived = again
+        again = under_way.way.arriving([block], part.item)
+        arrived = next(again)
     under_way.bytes_sent += block.length
     if arrived.checksum != block.checksum:
         raise _Damaged(
@@ -135,29 +159,42 @@ def _add(arrived: _Arrived, *, part: PartFile, under_way: _Pull, buffer: memoryv
             f" {under_way.origin.name} with checksum {arrived.checksum} instead of {block.checksum}, twice:"
             f" the copy of {part.item.path} there is damaged."
         )
-    part.add(block, arrived.content)
+    arrived.keep(part)
     under_way.on_progress(Progress(part.item, under_way.bytes_sent, under_way.bytes_skipped))
     under_way.check()
 
 
-def _arriving(run: Sequence[Block], *, item: Item, origin: Origin, buffer: memoryview) -> Iterator[_Arrived]:
-    """Stream neighbouring blocks in one request and hash them as they pass."""
-    chunks = _chunks(run, item=item, origin=origin)
-    rest = memoryview(b"")
-    for block in run:
-        hasher = Hasher()
-        filled = 0
-        while filled < block.length:
-            rest = rest or memoryview(next(chunks))
-            piece = rest[: block.length - filled]
-            buffer[filled : filled + len(piece)] = piece
-            hasher.update(piece)
-            filled += len(piece)
-            rest = rest[len(piece) :]
-        yield _Arrived(block, buffer[: block.length], hasher.value())
+class _OneStream:
+    """Neighbouring blocks in one request, hashed as they pass, in one buffer that is used again."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._buffer = bytearray()
+
+    def arriving(self, run: Sequence[Block], item: Item) -> Iterator[Arrived]:
+        longest = max(block.length for block in run)
+        if len(self._buffer) < longest:
+            self._buffer = bytearray(longest)
+        whole = memoryview(self._buffer)
+        chunks = self._chunks(run, item)
+        rest = memoryview(b"")
+        for block in run:
+            hasher = Hasher()
+            filled = 0
+            while filled < block.length:
+                rest = rest or memoryview(next(chunks))
+                piece = rest[: block.length - filled]
+                whole[filled : filled + len(piece)] = piece
+                hasher.update(piece)
+                filled += len(piece)
+                rest = rest[len(piece) :]
+            yield Arrived(block, hasher.value(), partial(_add_bytes, block=block, content=whole[: block.length]))
+
+    def _chunks(self, run: Sequence[Block], item: Item) -> Iterator[bytes]:
+        start, end = run[0].offset, run[-1].end
+        yield from self._origin.storage.read(item.path, offset=start, length=end - start)
+        raise TransientError(f"{item.path} at {self._origin.name} ended before byte {end}")
 
 
-def _chunks(run: Sequence[Block], *, item: Item, origin: Origin) -> Iterator[bytes]:
-    start, end = run[0].offset, run[-1].end
-    yield from origin.storage.read(item.path, offset=start, length=end - start)
-    raise TransientError(f"{item.path} at {origin.name} ended before byte {end}")
+def _add_bytes(part: PartFile, *, block: Block, content: memoryview) -> None:
+    part.add(block, content)

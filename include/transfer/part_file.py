@@ -80,6 +80,11 @@ class PartFile:
         """Tell whether it can be written."""
         return self._descriptor >= 0
 
+    @property
+    def descriptor(self) -> int:
+        """Of the open file, for whoever has the kernel write a verified block; `commit` follows."""
+        return self._descriptor
+
     def close(self) -> None:
         """Safe to repeat."""
         self._journal.close()

@@ -1,13 +1,15 @@
 """Pull files from an origin to a folder of this host, block by block, and only the blocks that are not there yet.
 
-Safe to repeat, to kill, and to run twice at once. From an SFTP server several connections are used (engine.py), from
-anywhere else one stream (in_turn.py). Memory: at most ARENA_BYTES for blocks on their way.
+Safe to repeat, to kill, and to run twice at once. From an SFTP server several connections are used (engine.py), on one
+host the kernel copies (same_host.py), from anywhere else there is one stream (in_turn.py). Memory: at most ARENA_BYTES
+for blocks on their way.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from include.storage.disk import DiskStorage
 from include.storage.sftp import SftpStorage
 from include.transfer.adapt import MOST_STREAMS, Decision
 from include.transfer.arena import ARENA_BYTES
@@ -19,6 +21,7 @@ from include.transfer.in_turn import pull_in_turn
 from include.transfer.kernel import this_host
 from include.transfer.pace import Pace
 from include.transfer.pulled import YIELD_SECONDS, DamagedOriginError, Origin, Progress, Pulled, nothing
+from include.transfer.same_host import pull_on_one_host
 
 __all__ = ["YIELD_SECONDS", "DamagedOriginError", "Decision", "Origin", "Progress", "Pulled", "pull"]
 
@@ -47,12 +50,21 @@ def pull(
     before the origin is. All of these are called in the caller's thread, but `pace`.
 
     Raises:
-        DamagedOriginError: at the end, if blocks came wrong from the origin twice.
-        MissingFileError: the origin has no such file.
+        DamagedOriginError: at the end, if blocks came wrong from the origin twice, or it has no such file.
         NoSpaceError: the disk is full.
         TransientError: origin, link or disk failed for the moment; what has arrived is kept.
     """
     require_root(root)
+    if type(origin.storage) is DiskStorage:  # one that reads in a way of its own is read in its way
+        return pull_on_one_host(
+            items,
+            origin=origin.name,
+            source=origin.storage,
+            root=root,
+            check=check,
+            on_progress=on_progress,
+            yield_after_seconds=yield_after_seconds,
+        )
     if not isinstance(origin.storage, SftpStorage) or _largest_block(items) * 2 > ARENA_BYTES:
         return pull_in_turn(
             items,

@@ -1,7 +1,7 @@
 """What a pull is told and tells. `pull.py` has the verb."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from include.errors import ChecksumMismatchError
 from include.storage.interface import Storage
@@ -21,6 +21,8 @@ class Pulled:
     """Were here already, verified, and were not sent again."""
     finished: bool
     """False: time was up; call again to go on."""
+    bytes_received: int = field(default=0, compare=False)
+    """Came over the link: less than was sent where it came compressed; 0 where nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,16 @@ class Origin:
 
 
 class DamagedOriginError(ChecksumMismatchError):
-    """Files whose bytes at the origin are not what they should be; `items` are these. All others have arrived."""
+    """Files that at the origin are not what they should be; all others have arrived.
 
-    def __init__(self, message: str, *, items: tuple[Item, ...]) -> None:
+    `items` are these, `missing` those among them that are not there at all. A folder whose disk is not mounted has no
+    files either: look before you believe it.
+    """
+
+    def __init__(self, message: str, *, items: tuple[Item, ...], missing: tuple[Item, ...] = ()) -> None:
         super().__init__(message)
         self.items = items
+        self.missing = missing
 
 
 def nothing(*_: object) -> None:

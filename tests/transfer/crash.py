@@ -1,7 +1,8 @@
 """Kills a pull with SIGKILL before each line of include/transfer that it runs, in turn, and goes on from there.
 
-`python -m tests.transfer.crash ORIGIN DESTINATION PATH BLOCK_BYTES`, a program of its own because it forks. For each
-line it prints: journaled bytes when it died, whether a final file was there, bytes read by the pull that followed.
+`python -m tests.transfer.crash ORIGIN DESTINATION PATH BLOCK_BYTES WAY`, a program of its own because it forks. `WAY`
+is `streamed` or `same-host`. For each line it prints: journaled bytes when it died, whether a final file was there,
+bytes read by the pull that followed (same-host: bytes sent).
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import include.transfer
+from include.storage.disk import DiskStorage
 from include.transfer.blocks import Item
 from include.transfer.pull import Origin, pull
 from tests.transfer.samples import CountingStorage, item_of
@@ -34,12 +36,17 @@ class _Killer:
         return self
 
 
-def die_at_line(number: int, item: Item, *, origin: Path, destination: Path) -> bool:
+def origin_at(folder: Path, way: str) -> DiskStorage:
+    """One that is read as any storage is, or one that the kernel copies from."""
+    return CountingStorage(folder) if way == "streamed" else DiskStorage(folder)
+
+
+def die_at_line(number: int, item: Item, *, origin: DiskStorage, destination: Path) -> bool:
     """False if the pull ended before it came to that line."""
     child = os.fork()
     if child == 0:
         sys.settrace(_Killer(number))
-        pull([item], origin=Origin("origin", CountingStorage(origin)), root=destination)
+        pull([item], origin=Origin("origin", origin), root=destination)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
@@ -61,23 +68,24 @@ def journaled_bytes(item: Item, destination: Path) -> int:
 
 
 def main() -> None:
-    origin, destinations = Path(sys.argv[1]), Path(sys.argv[2])
+    origin, destinations, way = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[5]
     item = item_of((origin / sys.argv[3]).read_bytes(), path=sys.argv[3], block_bytes=int(sys.argv[4]))
     number, died = 0, True
     while died:
         number += 1
         destination = destinations / str(number)
         destination.mkdir(parents=True)
-        died = die_at_line(number, item, origin=origin, destination=destination)
+        died = die_at_line(number, item, origin=origin_at(origin, way), destination=destination)
         final = destination / item.path
         was_final, kept = final.exists(), journaled_bytes(item, destination)
         whole_at_death = not was_final or final.read_bytes() == (origin / item.path).read_bytes()
-        storage = CountingStorage(origin)
+        storage = origin_at(origin, way)
         pulled = pull([item], origin=Origin("origin", storage), root=destination)
         whole = final.read_bytes() == (origin / item.path).read_bytes()
         left = sorted(path.name for path in final.parent.iterdir())
         clean = left == [final.name]
-        found = (kept, was_final, storage.bytes_read, pulled.bytes_sent, whole, whole_at_death, clean)
+        read = storage.bytes_read if isinstance(storage, CountingStorage) else pulled.bytes_sent
+        found = (kept, was_final, read, pulled.bytes_sent, whole, whole_at_death, clean)
         sys.stdout.write(" ".join(str(int(word)) for word in found) + "\n")
 
 

@@ -11,12 +11,15 @@ from tests.transfer.samples import BLOCK, put, some_bytes
 SIZE = 2 * BLOCK + 123
 
 
-@pytest.fixture(scope="module")
-def deaths(tmp_path_factory: pytest.TempPathFactory) -> list[list[int]]:
+@pytest.fixture(scope="module", params=["streamed", "same-host"])
+def deaths(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[list[int]]:
     folder = tmp_path_factory.mktemp("crash")
     item = put(some_bytes(SIZE), at=folder / "origin")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.transfer.crash", folder / "origin", folder / "there", item.path, str(BLOCK)],
+        [
+            *(sys.executable, "-m", "tests.transfer.crash"),
+            *(folder / "origin", folder / "there", item.path, str(BLOCK), request.param),
+        ],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

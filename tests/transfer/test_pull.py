@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import BadInputError, DtsError, LeaseLostError, MissingFileError, PermanentError, TransientError
+from include.errors import BadInputError, DtsError, LeaseLostError, PermanentError, TransientError
 from include.transfer.part_file import missing_bytes
 from include.transfer.pull import DamagedOriginError, Origin, Progress, Pulled, pull
 from tests.transfer.samples import BLOCK, CountingStorage, item_of, put, some_bytes
@@ -130,9 +130,12 @@ def test_a_block_that_comes_wrong_twice_is_the_origins_fault_and_nothing_wrong_i
     assert pull_all([item], there, root) == Pulled(SIZE - 2 * BLOCK, 2 * BLOCK, finished=True)
 
 
-def test_a_file_that_is_not_there_at_the_origin_is_named(there, root):
-    with pytest.raises(MissingFileError, match=r"one\.tar"):
-        pull_all([item_of(CONTENT)], there, root)
+def test_a_file_that_is_not_there_at_the_origin_is_named_and_holds_up_no_other(there, root):
+    item, other = item_of(CONTENT), put(b"well", at=there.root, path="z.tar")
+    with pytest.raises(DamagedOriginError, match=r"one is not at ccat_buffer: .*one\.tar") as caught:
+        pull_all([item, other], there, root)
+    assert (caught.value.items, caught.value.missing) == ((item,), (item,))
+    assert (root / "z.tar").read_bytes() == b"well"
 
 
 def test_a_file_that_is_too_short_at_the_origin_is_damaged_there(there, root):
