@@ -106,7 +106,10 @@ class Engine:
         self._tell = tell
         self._arena = Arena()
         self._queue = Queue()
-        self._fleet = Fleet(task.address, pool=pool, joined=self._joined)
+        self._share_bytes = 0
+        self._fleet = Fleet(
+            task.address, pool=pool, made=lambda line: Stream(line, self._share_bytes), joined=self._joined
+        )
         self._threads = ThreadPoolExecutor(arrivals.WRITERS, thread_name_prefix="arrivals")
         self._jobs: set[asyncio.Task[None]] = set()
         self._open: dict[BlockWork, None] = {}
@@ -265,7 +268,7 @@ class Engine:
         held = UNDER_WAY * adapt.LINK_BYTES_PER_SECOND * self._fleet.round_trip_seconds / streams
         self._queue.is_fine = streams > FEW_STREAMS
         share = LEAST_WINDOW_BYTES if self._queue.is_fine else max(int(held), SPAN_BYTES)
-        self._fleet.share_bytes = share
+        self._share_bytes = share
         for stream in self._fleet.streams:
             stream.share_bytes = share
 

@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 import asyncssh
 
@@ -16,7 +17,6 @@ from include.errors import DtsError, PermanentError, TransientError
 from include.storage.sftp_connection import SftpAddress, SftpConnection
 from include.transfer.connect import Line, connect
 from include.transfer.pool import Pool
-from include.transfer.stream import Stream
 
 DIALS = 9
 PAUSE_SECONDS = 0.3
@@ -27,10 +27,30 @@ FIRST_TRIES = 4
 """A server that never answered is given up after so many connects; one that did is waited for."""
 
 
-class Fleet:
-    """The streams of one transfer. In the loop's thread."""
+class Member(Protocol):
+    """A connection at work."""
 
-    def __init__(self, address: SftpAddress, *, pool: Pool, joined: Callable[[Stream], None]) -> None:
+    line: Line
+    is_leaving: bool
+
+    def silent_seconds(self, now: float) -> float:
+        """Return for how long it has been waiting without a byte."""
+
+
+Stream = TypeVar("Stream", bound=Member)
+
+
+class Fleet(Generic[Stream]):
+    """The streams of one transfer. In the loop's thread. `made` makes one of a connection, `joined` gives it work."""
+
+    def __init__(
+        self,
+        address: SftpAddress,
+        *,
+        pool: Pool,
+        made: Callable[[Line], Stream],
+        joined: Callable[[Stream], None],
+    ) -> None:
         self.streams: list[Stream] = []
         self.wanted = 1
         self.round_trip_seconds = 0.0
@@ -39,9 +59,9 @@ class Fleet:
         """Why there will be no connection."""
         self.trouble: DtsError | None = None
         """What happened last, for the message if it goes on for too long."""
-        self.share_bytes = 0
         self._address = address
         self._pool = pool
+        self._made = made
         self._joined = joined
         self._dials: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
@@ -120,6 +140,6 @@ class Fleet:
         self._ever = True
         trip = line.round_trip_seconds
         self.round_trip_seconds = min(self.round_trip_seconds or trip, trip)
-        stream = Stream(line, self.share_bytes)
+        stream = self._made(line)
         self.streams.append(stream)
         self._joined(stream)

@@ -99,12 +99,18 @@ class SftpReads(asyncssh.SSHClientSession[bytes]):
         place = struct.pack(">QI", offset, len(into))
         self._send(struct.pack(">BI", _READ, self._number) + _text(handle) + place)
 
-    async def _ask(self, kind: int, rest: bytes) -> bytearray:
+    def begin(self, kind: int, *rest: bytes | memoryview) -> "asyncio.Future[bytearray]":
+        """Send any request; the future brings the packet of the answer, or the error that it was."""
         self._number += 1
         answer = self._answers[self._number] = asyncio.get_running_loop().create_future()
-        self._send(struct.pack(">BI", kind, self._number) + rest)
-        packet: bytearray = await answer
-        return packet
+        if len(rest) == 1:
+            self._send(struct.pack(">BI", kind, self._number) + rest[0])
+        else:
+            self._send_large(struct.pack(">BI", kind, self._number), *rest)
+        return answer
+
+    async def _ask(self, kind: int, rest: bytes) -> bytearray:
+        return await self.begin(kind, rest)
 
     def _send(self, packet: bytes) -> None:
         if self.lost is not None or self._channel is None:
@@ -112,6 +118,14 @@ class SftpReads(asyncssh.SSHClientSession[bytes]):
         if not self._out:
             asyncio.get_running_loop().call_soon(self._flush)
         self._out += struct.pack(">I", len(packet)) + packet
+
+    def _send_large(self, *parts: bytes | memoryview) -> None:
+        """What has a file's bytes in it goes at once, copied only once."""
+        self._flush()
+        if self.lost is not None or self._channel is None:
+            raise self.lost or ConnectionError("the channel is not open")
+        size = sum(len(part) for part in parts)
+        self._channel.write(b"".join((struct.pack(">I", size), *parts)))
 
     def _flush(self) -> None:
         """Send what was asked for since: one packet, one system call and one wakeup of the server for many requests."""
