@@ -47,7 +47,9 @@ def pull_by_streams(
     engine = made[0]
     if engine.is_finished and engine.damage:
         raise DamagedOriginError(
-            " ".join(damage.sentence for damage in engine.damage), items=tuple(damage.item for damage in engine.damage)
+            " ".join(damage.sentence for damage in engine.damage),
+            items=tuple(damage.item for damage in engine.damage),
+            missing=tuple(damage.item for damage in engine.damage if damage.is_missing),
         )
     return Pulled(engine.bytes_sent, engine.bytes_skipped, engine.is_finished)
 

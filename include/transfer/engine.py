@@ -72,10 +72,11 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """An item whose copy at the origin is damaged, and a sentence about it."""
+    """An item whose copy at the origin is damaged or not there, and a sentence about it."""
 
     item: Item
     sentence: str
+    is_missing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +323,9 @@ class Engine:
             if looking is not None:
                 await looking
         except asyncssh.SFTPError as error:
-            self._fail(self._fleet.translated(error, path))
+            self._not_opened(item, self._fleet.translated(error, path))
         except DtsError as error:
-            self._fail(error)
+            self._not_opened(item, error)
         except (OSError, asyncssh.Error):
             item.is_seen = False  # the connection is gone: `_lost` gives its work to others
         finally:
@@ -332,6 +333,14 @@ class Engine:
             if looking is not None:
                 looking.cancel()
         self._pump(stream)
+
+    def _not_opened(self, item: ItemWork, error: DtsError) -> None:
+        """A file that is not there is given up alone; whatever else keeps it from being opened ends the pull."""
+        if isinstance(error, MissingFileError):
+            name = item.part.item.content.name
+            self._drop(item, f"{name} is not at {self._task.origin}: {error}.", is_missing=True)
+        else:
+            self._fail(error)
 
     async def _look(self, stream: Stream, item: ItemWork, absolute: bytes) -> None:
         """A file that is shorter than it should be is damaged; something else than a file is none."""
@@ -489,13 +498,13 @@ class Engine:
                 self._arena.give_back(piece.slot)
                 piece.slot = -1
 
-    def _drop(self, item: ItemWork, sentence: str) -> None:
+    def _drop(self, item: ItemWork, sentence: str, *, is_missing: bool = False) -> None:
         """Give an item up; all others go on."""
         if item.is_dropped:
             return
         item.is_dropped = True
         logger.warning("%s", sentence)
-        self.damage.append(Damage(item.part.item, sentence))
+        self.damage.append(Damage(item.part.item, sentence, is_missing))
         for work in [work for work in self._open if work.item is item]:
             del self._open[work]
             self._free(work)

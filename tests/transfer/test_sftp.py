@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import DtsError, LeaseLostError, MissingFileError, PermanentError, TransientError
+from include.errors import DtsError, LeaseLostError, PermanentError, TransientError
 from include.storage.sftp import SftpStorage
 from include.transfer import arena, arrivals, engine, fleet
 from include.transfer.pace import LUMP_BYTES
@@ -151,9 +151,13 @@ def test_a_block_that_comes_wrong_once_is_fetched_again_alone(served, origin_roo
     assert is_whole(item, origin_root, arrived_root)
 
 
-def test_a_file_that_is_not_there_at_the_origin_is_named(served, arrived_root):
-    with pytest.raises(MissingFileError, match=r"one\.tar"):
-        pulled([item_of(some_bytes(SIZE))], served, arrived_root)
+def test_a_file_that_is_not_there_at_the_origin_is_named_and_holds_up_no_other(served, origin_root, arrived_root):
+    item = item_of(some_bytes(SIZE))
+    other = put(some_bytes(SIZE, seed=2), at=origin_root, path="other.tar", block_bytes=BLOCK)
+    with pytest.raises(DamagedOriginError, match=r"one is not at ccat_buffer: .*one\.tar") as caught:
+        pulled([item, other], served, arrived_root)
+    assert (caught.value.items, caught.value.missing) == ((item,), (item,))
+    assert is_whole(other, origin_root, arrived_root)
 
 
 # Which answer comes first decides: that to the request for its size, or that to a read behind its end.
