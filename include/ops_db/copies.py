@@ -34,10 +34,9 @@ RECORD_LOSS = text(
     """
 )
 
-
-RECORD_REPAIRED = text(
+RECORD_PUT_ASIDE = text(
     """
-    update physical_copy set status = 'present'
+    update physical_copy set status = 'missing'
     where raw_data_package_id = any(:ids) and data_location_id = :here and status = 'corrupt'
     """
 )
@@ -81,6 +80,6 @@ def record_loss(
     session.execute(RECORD_LOSS, values)
 
 
-def record_repaired(session: Session, raw_data_package_ids: Collection[int], *, data_location_id: int) -> None:
-    """Make corrupt copies present again, for their bytes have come right from there. Corrupt ones are never deleted."""
-    session.execute(RECORD_REPAIRED, {"here": data_location_id, "ids": sorted(raw_data_package_ids)})
+def record_put_aside(session: Session, raw_data_package_ids: Collection[int], *, data_location_id: int) -> None:
+    """Make corrupt copies missing: their bytes are in quarantine now, and a good copy may take their place."""
+    session.execute(RECORD_PUT_ASIDE, {"here": data_location_id, "ids": sorted(raw_data_package_ids)})

@@ -2,7 +2,8 @@
 
 A package counts as arrived once unpacking recorded a verified copy of it at the destination after the transfer was
 made. So a transfer that is sent back because of one bad package does not touch the others again, wherever they are by
-then.
+then. One whose copy at the origin is corrupt or gone holds up nobody: the transfer is completed without it, and once it
+is repaired it leaves with another bundle.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from sqlalchemy import CursorResult, Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from include.errors import BadInputError, PermanentError, TransientError
-from include.ops_db.states import WorkStatus
+from include.ops_db.states import CopyStatus, WorkStatus
 from include.topology import OperationKind
 
 MOST_A_PLAN = 2000
+
+_BAD = frozenset({CopyStatus.CORRUPT, CopyStatus.MISSING, CopyStatus.DELETED})
 
 _ARRIVED = """
 exists (select from physical_copy c where c.raw_data_package_id = m.raw_data_package_id
@@ -62,10 +65,14 @@ _TRANSFER = text(
 
 _PACKAGES = text(
     f"""
-    select p.id, p.name, p.path, p.size_bytes, p.checksum, p.block_bytes, p.block_checksums
+    select p.id, p.name, p.path, p.size_bytes, p.checksum, p.block_bytes, p.block_checksums,
+      sent.status as status_at_origin, here.status as status_here
     from data_transfer t
     join data_transfer_package_member m on m.data_transfer_package_id = t.data_transfer_package_id
     join raw_data_package p on p.id = m.raw_data_package_id
+    left join physical_copy sent on sent.raw_data_package_id = p.id and sent.data_location_id = t.origin_location_id
+    left join physical_copy here on here.raw_data_package_id = p.id
+      and here.data_location_id = t.destination_location_id
     where t.id = :transfer and not {_ARRIVED}
     order by p.id
     """  # noqa: S608 - the same
@@ -114,6 +121,14 @@ class ExpectedPackage:
     checksum: str
     block_bytes: int
     block_checksums: tuple[str, ...]
+    status_at_origin: CopyStatus | None
+    status_here: CopyStatus | None
+    """Of its copy at the destination; None: it never had one."""
+
+    @property
+    def is_bad_at_origin(self) -> bool:
+        """Tell whether it cannot come: the copy there is known to be corrupt or gone."""
+        return self.status_at_origin in _BAD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +181,12 @@ def load_transfer(session: Session, data_transfer_id: int) -> TransferOnItsWay:
 
 
 def record_transferred(session: Session, data_transfer_id: int) -> None:
-    """All packages are at the destination. Raises TransientError if that was not what it waited for."""
+    """All packages that can come are at the destination. Raises TransientError if that was not what it waited for."""
     _change(session, _TRANSFERRED, data_transfer_id)
 
 
 def record_unpacked(session: Session, data_transfer_id: int) -> None:
-    """All packages are verified at the destination. Raises TransientError if that was not what it waited for."""
+    """All packages that came are verified there. Raises TransientError if that was not what it waited for."""
     _change(session, _UNPACKED, data_transfer_id)
 
 
@@ -199,4 +214,6 @@ def _expected(row: Row[Any]) -> ExpectedPackage:
         checksum=row.checksum,
         block_bytes=row.block_bytes,
         block_checksums=tuple(row.block_checksums),
+        status_at_origin=CopyStatus(row.status_at_origin) if row.status_at_origin else None,
+        status_here=CopyStatus(row.status_here) if row.status_here else None,
     )

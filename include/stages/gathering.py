@@ -39,7 +39,12 @@ OPEN_BUNDLES = text(
     """
 )
 
-SET_OUT = text("update raw_data_package set state = 'transferring' where id = any(:package_ids) and state = 'waiting'")
+SET_OUT = text(
+    """
+    update raw_data_package set state = 'transferring'
+    where id = any(:package_ids) and state in ('waiting', 'archived')
+    """
+)
 
 CLOSE_SOON = text(
     "update data_transfer_package set closes_at = :now where id = any(:ids) and state = 'open' and closes_at > :now"

@@ -4,7 +4,7 @@ Read twice: once to lock the packages, once more to see what others had done bef
 site may both hold a package, and each has a lane of its own; without the second look both would send it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true
@@ -26,8 +26,7 @@ PACKAGES_A_PLAN = 2000
 """For each destination, the oldest first; the rest comes with the next plan."""
 
 NOT_COMING = (WorkStatus.FAILED, WorkStatus.CANCELLED)
-LOST = (CopyStatus.MISSING, CopyStatus.CORRUPT)
-NO_COPY = (CopyStatus.DELETED, *LOST)
+NO_COPY = (CopyStatus.DELETED, CopyStatus.MISSING, CopyStatus.CORRUPT)
 
 Wanted = Select[int, int | None]
 """Ids and sizes of packages."""
@@ -76,9 +75,12 @@ def _locked(planning: Planning, wanted: Wanted) -> tuple[LeavingPackage, ...]:
 
 
 def _primary(planning: Planning) -> Wanted:
-    """Packages that are archived nowhere, and on their way to no archive."""
-    states = (PackageState.WAITING, PackageState.TRANSFERRING)
-    return _present(planning).where(RawDataPackage.state.in_(states), ~_is_coming(true()))
+    """Packages that are archived nowhere (any more), and on their way to no archive."""
+    leaves = or_(
+        RawDataPackage.state.in_((PackageState.WAITING, PackageState.TRANSFERRING)),
+        and_(RawDataPackage.state == PackageState.ARCHIVED, ~_is_at(planning.topology.archive_sites)),
+    )
+    return _present(planning).where(leaves, ~_is_coming(true()))
 
 
 def _secondary(planning: Planning, site: str) -> Wanted:
@@ -108,16 +110,17 @@ def _present(planning: Planning) -> Wanted:
 def _is_coming(to: ColumnElement[bool]) -> ColumnElement[bool]:
     """Tell whether a package is in a bundle with such a target that is open, or whose transfer is not given up.
 
-    One that arrived and was lost there before an archive had it is not coming any more.
+    One that is not there, though its transfer is over, is not coming any more: it was left out, because the copy at the
+    origin was bad, or it was lost there before an archive had it, or since.
     """
     arrived = aliased(PhysicalCopy)
     is_lost = and_(
         DataTransfer.unpacking_status == WorkStatus.COMPLETED,
-        exists(
+        ~exists(
             select(arrived.id).where(
                 arrived.raw_data_package_id == RawDataPackage.id,
                 arrived.data_location_id == DataTransferPackage.destination_location_id,
-                arrived.status.in_(LOST),
+                arrived.status.not_in(NO_COPY),
             )
         ).correlate(RawDataPackage, DataTransferPackage),
     )
@@ -149,6 +152,22 @@ def _came_by_primary(planning: Planning) -> ColumnElement[bool]:
             DataTransferPackage.destination_location_id == planning.data_location_id,
             DataTransfer.transfer_status == WorkStatus.COMPLETED,
             DataTransfer.unpacking_status == WorkStatus.COMPLETED,
+        )
+        .correlate(RawDataPackage)
+    )
+
+
+def _is_at(sites: Collection[str]) -> ColumnElement[bool]:
+    """Tell whether a copy of the package, in a buffer or an archive, is at one of the sites."""
+    copy, place = aliased(PhysicalCopy), aliased(DataLocation)
+    return exists(
+        select(copy.id)
+        .join(place, place.id == copy.data_location_id)
+        .where(
+            copy.raw_data_package_id == RawDataPackage.id,
+            copy.status.not_in(NO_COPY),
+            place.site.in_(sites),
+            place.location_type.in_((LocationType.BUFFER, LocationType.LONG_TERM_ARCHIVE)),
         )
         .correlate(RawDataPackage)
     )

@@ -11,9 +11,10 @@ are sent again, and packages that are complete are not touched. It hands back af
 task.
 
 **When it fails.** A passing trouble of the link is tried again by itself. A full buffer is no failure: the operation
-waits. A block that comes wrong twice means that the copy at the origin is damaged: it is marked `corrupt`, all other
-packages are still pulled, and a person is called. Put a good copy back at the origin, then `dts retry` the operation
-or clear its task: once it has come right, it counts as `present` again.
+waits. A block that comes wrong twice means that the copy at the origin is damaged: it is marked `corrupt`, or `missing`
+if it is not there, and the transfer is completed without that package. It is repaired by itself: packaging makes it
+again from the raw files, or another copy is fetched, and it leaves with another bundle. A copy here that is known to be
+corrupt is moved to `quarantine/` before a good one comes.
 
 **How to stop it.** Pause this DAG, or stop the lane's worker. What has arrived is kept. Do not remove `.part` or
 `.journal` files of a transfer that is to go on: that is what need not be sent again.
@@ -23,20 +24,19 @@ import time
 
 from sqlalchemy.orm import Session
 
-from include.errors import ChecksumMismatchError, NoSpaceError, WrongHostError
-from include.lifecycle.package_lock import lock_packages
-from include.operations.decide import sentence
+from include.errors import NoSpaceError, WrongHostError
+from include.lifecycle.left_out import LeftOut, left_out, not_coming, put_corrupt_aside, record_left_out
 from include.operations.planning import NewOperation, want
-from include.operations.stage import Done, FailedWith, Planning, Work
-from include.ops_db.copies import record_loss, record_repaired
+from include.operations.stage import Done, Planning, Work
 from include.ops_db.data_transfers import (
+    ExpectedPackage,
     TransferOnItsWay,
     WaitingTransfer,
     load_transfer,
     record_transferred,
     waiting_transfers,
 )
-from include.ops_db.states import CopyStatus, WorkStatus
+from include.ops_db.states import WorkStatus
 from include.storage.disk import DiskStorage
 from include.topology import OperationKind
 from include.transfer.blocks import Item
@@ -61,9 +61,7 @@ def run(work: Work) -> Done:
 
     Raises:
         NoSpaceError: this buffer is too full.
-        FailedWith: the origin's copy of a package is damaged.
         TransientError: the link or a disk failed for the moment.
-        MissingFileError: the origin has no such file.
         WrongHostError: the buffer is not a folder of this host.
     """
     assert work.lease.data_transfer_id is not None
@@ -72,15 +70,27 @@ def run(work: Work) -> Done:
     if transfer.transfer_status is not WorkStatus.PENDING:
         return Done(explanation=f"Nothing was to be sent: data transfer {transfer.id} is {transfer.transfer_status}.")
     began = time.monotonic()
-    items = {package.id: Item(package.path, package) for package in transfer.packages}
-    pulled, fetched = _pull(work, transfer, items)
-    what = _account(transfer, pulled, seconds=time.monotonic() - began)
+    destination = work.storage_of(work.location.full_name)
+    if not isinstance(destination, DiskStorage):
+        raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled there.")
+    aside = put_corrupt_aside(work, transfer, destination)
+    items = [Item(package.path, package) for package in transfer.packages if not package.is_bad_at_origin]
+    bad = [
+        package
+        for package in transfer.packages
+        if package.is_bad_at_origin and missing_bytes(Item(package.path, package), root=destination.root)
+    ]
+    try:
+        pulled = _pull(work, transfer, items, destination)
+    except DamagedOriginError as error:
+        return _go_on_without(transfer, left_out(work, transfer, error), bad, aside=aside)
+    what = _account(transfer, pulled, count=len(items), seconds=time.monotonic() - began) + aside
     if not pulled.finished:
         return Done(explanation=f"{what} The rest comes next.", size_bytes=pulled.bytes_sent, unfinished=True)
     return Done(
-        explanation=f"{what} Unpacking verifies them next.",
+        explanation=f"{what}{not_coming(bad, origin=transfer.origin)} Unpacking verifies them next.",
         size_bytes=pulled.bytes_sent,
-        record=lambda session: _record_arrival(session, transfer, fetched),
+        record=lambda session: record_transferred(session, transfer.id),
     )
 
 
@@ -93,31 +103,33 @@ def _operation(transfer: WaitingTransfer) -> NewOperation:
     )
 
 
-def _pull(work: Work, transfer: TransferOnItsWay, items: dict[int, Item]) -> tuple[Pulled, list[int]]:
-    """Pull, and tell which packages were not here before."""
-    destination = work.storage_of(work.location.full_name)
-    if not isinstance(destination, DiskStorage):
-        raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled there.")
-    missing = {package_id: missing_bytes(item, root=destination.root) for package_id, item in items.items()}
-    _require_space(work, transfer, destination, sum(missing.values()))
-    try:
-        pulled = pull(
-            list(items.values()),
-            origin=Origin(transfer.origin, work.storage_of(transfer.origin)),
-            root=destination.root,
-            check=work.check,
-            yield_after_seconds=YIELD_SECONDS,
-        )
-    except DamagedOriginError as error:
-        damaged = [package_id for package_id, item in items.items() if item in error.items]
-        raise FailedWith(
-            ChecksumMismatchError(
-                f"{sentence(error)} It is marked corrupt; everything else of data transfer {transfer.id} has arrived."
-                f" Put a good copy back at {transfer.origin}."
-            ),
-            record=lambda session: _record_damage(session, transfer, damaged),
-        ) from error
-    return pulled, [package_id for package_id, size_bytes in missing.items() if size_bytes]
+def _pull(work: Work, transfer: TransferOnItsWay, items: list[Item], destination: DiskStorage) -> Pulled:
+    missing = sum(missing_bytes(item, root=destination.root) for item in items)
+    _require_space(work, transfer, destination, missing)
+    return pull(
+        items,
+        origin=Origin(transfer.origin, work.storage_of(transfer.origin)),
+        root=destination.root,
+        check=work.check,
+        yield_after_seconds=YIELD_SECONDS,
+    )
+
+
+def _go_on_without(transfer: TransferOnItsWay, left: LeftOut, bad: list[ExpectedPackage], *, aside: str) -> Done:
+    """End the transfer without what is bad at the origin: it is repaired, and leaves with another bundle."""
+
+    def record(session: Session) -> None:
+        record_left_out(session, transfer, left)
+        record_transferred(session, transfer.id)
+
+    lost = {*left.corrupt, *left.missing}
+    all_bad = [*bad, *(package for package in transfer.packages if package.id in lost)]
+    status = " and ".join(name for name, ids in (("corrupt", left.corrupt), ("missing", left.missing)) if ids)
+    return Done(
+        explanation=f"{left.why} That copy is marked {status}; everything else of data transfer {transfer.id} has"
+        f" arrived, and unpacking verifies it next.{aside}{not_coming(all_bad, origin=transfer.origin)}",
+        record=record,
+    )
 
 
 def _require_space(work: Work, transfer: TransferOnItsWay, destination: DiskStorage, missing: int) -> None:
@@ -130,22 +142,10 @@ def _require_space(work: Work, transfer: TransferOnItsWay, destination: DiskStor
         )
 
 
-def _account(transfer: TransferOnItsWay, pulled: Pulled, *, seconds: float) -> str:
+def _account(transfer: TransferOnItsWay, pulled: Pulled, *, count: int, seconds: float) -> str:
     rate = pulled.bytes_sent / 1e6 / max(seconds, 1e-3)
     skipped = f" {pulled.bytes_skipped:,} bytes were here already and not sent again." if pulled.bytes_skipped else ""
     return (
-        f"{len(transfer.packages)} package(s) of data transfer {transfer.id}: {pulled.bytes_sent:,} bytes came from"
+        f"{count} package(s) of data transfer {transfer.id}: {pulled.bytes_sent:,} bytes came from"
         f" {transfer.origin} in {seconds:.1f} s ({rate:.1f} MB/s).{skipped}"
     )
-
-
-def _record_arrival(session: Session, transfer: TransferOnItsWay, fetched: list[int]) -> None:
-    """A copy that an earlier attempt marked corrupt was put right since, or it would not have come."""
-    lock_packages(session, fetched)
-    record_repaired(session, fetched, data_location_id=transfer.origin_location_id)
-    record_transferred(session, transfer.id)
-
-
-def _record_damage(session: Session, transfer: TransferOnItsWay, damaged: list[int]) -> None:
-    lock_packages(session, damaged)
-    record_loss(session, damaged, data_location_id=transfer.origin_location_id, status=CopyStatus.CORRUPT)

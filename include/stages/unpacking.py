@@ -7,16 +7,16 @@ extracted: packages stay packages.
 
 **When it is safe to repeat.** Always. Packages whose copy is recorded are not read again.
 
-**When bytes are wrong.** A bad package is moved to `quarantine/<operation>-<attempt>/<path>` in this buffer and stays
-there for a person to look at; nothing deletes it. The transfer is sent back and fetches what is missing; the good
-packages go on meanwhile. After `attempts_max` rounds in vain a person is called: look at the quarantined files, at
+**When bytes are wrong.** A bad package is moved to `quarantine/` in this buffer and stays there for a person to look
+at; nothing deletes it. The transfer is sent back and fetches what is missing; the good packages go on meanwhile. What
+cannot come, because the copy at the origin is bad, is not waited for: it comes with another transfer once it is
+repaired. After `attempts_max` rounds in vain a person is called: look at the quarantined files, at
 this disk's health and at the copy at the origin, then `dts retry` the operation or clear its task, which gives it one
 more round.
 
 **How to stop it.** Pause this DAG. Nothing is archived here meanwhile, and nothing is lost.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -24,7 +24,9 @@ from sqlalchemy.orm import Session
 
 from include.errors import ChecksumMismatchError, MissingFileError, WaitingError, WrongHostError
 from include.integrity.verify import read_package
+from include.lifecycle.left_out import not_coming
 from include.lifecycle.package_lock import lock_packages
+from include.lifecycle.quarantine import put_aside
 from include.operations.decide import sentence
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, FailedWith, Planning, Work
@@ -41,16 +43,10 @@ from include.ops_db.manifests import load_manifest
 from include.ops_db.states import CopyStatus, WorkStatus
 from include.storage.disk import DiskStorage
 from include.topology import OperationKind
-from include.transfer.durable import move
 
 KIND = OperationKind.UNPACKING
 
-QUARANTINE = "quarantine"
-"""The folder in a buffer where damaged packages are kept as evidence."""
-
 NAMED_PACKAGES = 3
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,13 @@ class _Findings:
     good: list[ExpectedPackage] = field(default_factory=list)
     bad: dict[int, str] = field(default_factory=dict)
     """By id: a sentence about a package that is damaged or not there."""
+    not_coming: list[ExpectedPackage] = field(default_factory=list)
+    """Those among them that this transfer cannot bring: their copies at the origin are bad."""
+
+    @property
+    def to_fetch(self) -> int:
+        """How many have to be fetched again."""
+        return len(self.bad) - len(self.not_coming)
 
     @property
     def size_bytes(self) -> int:
@@ -107,10 +110,11 @@ def run(work: Work) -> Done:
             f"Data transfer {transfer.id} is {transfer.transfer_status}: what is missing has to come first."
         )
     findings = _verify(work, transfer)
-    if not findings.bad:
+    if not findings.to_fetch:
         return Done(
             explanation=f"{len(findings.good)} package(s), {findings.size_bytes:,} bytes, and every file in them are"
-            " what they should be. Archiving and copies to other archives come next.",
+            " what they should be. Archiving and copies to other archives come next."
+            f"{not_coming(findings.not_coming, origin=transfer.origin)}",
             size_bytes=findings.size_bytes,
             record=lambda session: _record_good(session, transfer, findings),
         )
@@ -146,12 +150,14 @@ def _verify(work: Work, transfer: TransferOnItsWay) -> _Findings:
         try:
             read_package(_watched(buffer.read(package.path), work.check), manifest=manifest)
         except ChecksumMismatchError as error:
-            work.check()
             findings.bad[package.id] = _quarantine(work, buffer, package, error)
         except MissingFileError:
             findings.bad[package.id] = f"{package.path} is not in {work.location.full_name}."
         else:
             findings.good.append(package)
+            continue
+        if package.is_bad_at_origin:
+            findings.not_coming.append(package)
     return findings
 
 
@@ -163,24 +169,20 @@ def _watched(chunks: Iterator[bytes], check: Callable[[], None]) -> Iterator[byt
 
 def _quarantine(work: Work, buffer: DiskStorage, package: ExpectedPackage, error: ChecksumMismatchError) -> str:
     """Put the evidence aside; return the sentence about it."""
-    kept = f"{QUARANTINE}/{work.lease.operation_id}-{work.lease.attempt_number}/{package.path}"
-    move(buffer.root / package.path, buffer.root / kept)
-    logger.error("%s It is kept as %s.", sentence(error), buffer.root / kept)
+    kept = put_aside(buffer, package.path, lease=work.lease, check=work.check)
     return f"{sentence(error)} It is kept as {kept}."
 
 
 def _record_good(session: Session, transfer: TransferOnItsWay, findings: _Findings) -> None:
-    lock_packages(session, [package.id for package in findings.good])
+    lock_packages(session, [package.id for package in findings.good] + list(findings.bad))
     _record_copies(session, transfer, findings)
     record_unpacked(session, transfer.id)
 
 
 def _bad_recorder(transfer: TransferOnItsWay, findings: _Findings) -> Callable[[Session], None]:
     def record(session: Session) -> None:
-        here = transfer.destination_location_id
         lock_packages(session, [package.id for package in findings.good] + list(findings.bad))
         _record_copies(session, transfer, findings)
-        record_loss(session, findings.bad, data_location_id=here, status=CopyStatus.CORRUPT)
         send_back(session, transfer.id)
 
     return record
@@ -193,4 +195,7 @@ def _record_copies(session: Session, transfer: TransferOnItsWay, findings: _Find
         )
         for package in findings.good
     ]
-    record_verified(session, copies, data_location_id=transfer.destination_location_id)
+    here = transfer.destination_location_id
+    record_verified(session, copies, data_location_id=here)
+    # What was damaged is in quarantine now: nothing is left in its place.
+    record_loss(session, findings.bad, data_location_id=here, status=CopyStatus.MISSING)

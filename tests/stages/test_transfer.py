@@ -5,7 +5,6 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from include.errors import NoSpaceError
-from include.operations.record import reset
 from include.ops_db.states import CopyStatus, WorkStatus
 from include.ops_db.tables import DataTransfer, OperationAttempt
 from include.stages import transfer, unpacking
@@ -142,35 +141,110 @@ def test_what_has_arrived_needs_no_room(observatory):
     assert observatory.run(transfer, DESTINATION).completed == 1
 
 
-def test_a_damaged_copy_at_the_origin_is_marked_and_the_others_arrive(observatory):
+@pytest.mark.parametrize("found", [CopyStatus.CORRUPT, CopyStatus.MISSING])
+def test_a_bad_copy_at_the_origin_is_marked_and_the_transfer_ends_without_it(observatory, found):
     bad, good = packaged(observatory, count=2)
     way = bundled(observatory, [bad, good])
-    spoil(observatory, bad, ORIGIN)
-    report = observatory.run(transfer, DESTINATION)
-    assert len(report.failed) == 1
-    failed = newest(observatory, KIND)
-    assert failed.status is WorkStatus.FAILED
-    assert f"{bad.name}: block 0" in failed.explanation
-    assert "came from ccat_buffer" in failed.explanation
-    assert "marked corrupt" in failed.explanation
-    assert attempts(observatory)[-1].outcome == "integrity"
-    assert copy_at(observatory, bad, ORIGIN).status is CopyStatus.CORRUPT
+    if found is CopyStatus.CORRUPT:
+        spoil(observatory, bad, ORIGIN)
+    else:
+        (observatory.folder(ORIGIN) / bad.path).unlink()
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    done = newest(observatory, KIND)
+    named = f"{bad.name}: block 0" if found is CopyStatus.CORRUPT else f"{bad.name} is not at ccat_buffer"
+    assert named in done.explanation
+    assert f"marked {found}" in done.explanation
+    assert f"Without {bad.name}: no good copy is at ccat_buffer now" in done.explanation
+    assert copy_at(observatory, bad, ORIGIN).status is found
     assert copy_at(observatory, good, ORIGIN).status is CopyStatus.PRESENT
-    assert transfer_row(observatory, way).transfer_status is WorkStatus.PENDING
     assert (observatory.folder(DESTINATION) / good.path).exists()
     assert not (observatory.folder(DESTINATION) / bad.path).exists()
 
+    assert observatory.run(unpacking, DESTINATION).completed == 1
+    assert f"Without {bad.name}" in newest(observatory, OperationKind.UNPACKING).explanation
+    assert copy_at(observatory, good, DESTINATION).status is CopyStatus.PRESENT
+    assert copy_at(observatory, bad, DESTINATION) is None
+    assert transfer_row(observatory, way).unpacking_status is WorkStatus.COMPLETED
 
-def test_with_a_good_copy_put_back_a_retry_repairs_it(observatory):
+
+def test_an_origin_whose_disk_is_away_has_lost_nothing(observatory):
     (package,) = packaged(observatory)
     way = bundled(observatory, [package])
-    spoil(observatory, package, ORIGIN)
-    observatory.run(transfer, DESTINATION)
-    spoil(observatory, package, ORIGIN)
-    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="mended")
+    folder = observatory.folder(ORIGIN)
+    folder.rename(folder.with_name("away"))
+    assert observatory.run(transfer, DESTINATION).later == 1
+    assert "is its disk mounted" in newest(observatory, KIND).explanation
+    assert copy_at(observatory, package, ORIGIN).status is CopyStatus.PRESENT
+    assert transfer_row(observatory, way).transfer_status is WorkStatus.PENDING
+
+
+@pytest.mark.parametrize("status", [CopyStatus.CORRUPT, CopyStatus.MISSING])
+def test_what_is_known_to_be_bad_at_the_origin_is_not_fetched(observatory, status):
+    bad, good = packaged(observatory, count=2)
+    bundled(observatory, [bad, good])
+    set_status(observatory, copy_at(observatory, bad, ORIGIN), status)
     assert observatory.run(transfer, DESTINATION).completed == 1
-    assert transfer_row(observatory, way).transfer_status is WorkStatus.COMPLETED
-    assert copy_at(observatory, package, ORIGIN).status is CopyStatus.PRESENT, "a corrupt one would stay there for ever"
+    assert files_below(observatory.folder(DESTINATION)) == [good.path]
+    assert f"Without {bad.name}" in newest(observatory, KIND).explanation
+
+
+def test_what_came_before_its_copy_at_the_origin_went_bad_is_verified_all_the_same(observatory):
+    (package,) = packaged(observatory)
+    way = bundled(observatory, [package])
+    observatory.run(transfer, DESTINATION)
+    set_status(observatory, copy_at(observatory, package, ORIGIN), CopyStatus.CORRUPT)
+    assert observatory.run(unpacking, DESTINATION).completed == 1
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.PRESENT
+    assert "Without" not in newest(observatory, OperationKind.UNPACKING).explanation
+    assert transfer_row(observatory, way).unpacking_status is WorkStatus.COMPLETED
+
+
+def test_what_came_damaged_and_cannot_come_again_from_there_is_not_waited_for(observatory):
+    (package,) = packaged(observatory)
+    way = bundled(observatory, [package])
+    observatory.run(transfer, DESTINATION)
+    spoil(observatory, package, DESTINATION)
+    set_status(observatory, copy_at(observatory, package, ORIGIN), CopyStatus.MISSING)
+    assert observatory.run(unpacking, DESTINATION).completed == 1
+    assert copy_at(observatory, package, DESTINATION) is None
+    assert transfer_row(observatory, way).unpacking_status is WorkStatus.COMPLETED
+    (kept,) = files_below(observatory.folder(DESTINATION))
+    assert kept.startswith("quarantine/")
+
+
+def test_a_corrupt_copy_here_is_put_aside_before_a_good_one_comes(observatory, monkeypatch):
+    (package,) = unpacked(observatory)
+    spoil(observatory, package, DESTINATION)
+    damaged = (observatory.folder(DESTINATION) / package.path).read_bytes()
+    set_status(observatory, copy_at(observatory, package, DESTINATION), CopyStatus.CORRUPT)
+    way = bundled(observatory, [package])
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    kept = next(path for path in files_below(observatory.folder(DESTINATION)) if path.startswith("quarantine/"))
+    assert kept.endswith(f"-operation-{newest(observatory, KIND).id}-1/{package.path}")
+    assert (observatory.folder(DESTINATION) / kept).read_bytes() == damaged
+    assert (
+        f"The damaged copy of {package.name} that was here is kept as {kept}" in newest(observatory, KIND).explanation
+    )
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.MISSING
+    assert observatory.run(unpacking, DESTINATION).completed == 1
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.PRESENT
+    assert transfer_row(observatory, way).unpacking_status is WorkStatus.COMPLETED
+
+
+def test_a_good_copy_that_came_is_not_taken_for_the_corrupt_one_by_the_next_try(observatory, monkeypatch):
+    first, second = unpacked(observatory, count=2)
+    for package in (first, second):
+        spoil(observatory, package, DESTINATION)
+        set_status(observatory, copy_at(observatory, package, DESTINATION), CopyStatus.CORRUPT)
+    bundled(observatory, [first, second])
+    monkeypatch.setattr(transfer, "YIELD_SECONDS", 0.0)
+    assert observatory.run(transfer, DESTINATION).later == 1
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert newest(observatory, KIND).explanation.startswith("2 ")
+    here = files_below(observatory.folder(DESTINATION))
+    assert len([path for path in here if path.startswith("quarantine/")]) == 2
+    assert {first.path, second.path} < set(here)
+    assert observatory.run(unpacking, DESTINATION).completed == 1
 
 
 def test_what_was_here_before_says_nothing_about_the_origin(observatory):
@@ -184,17 +258,6 @@ def test_what_was_here_before_says_nothing_about_the_origin(observatory):
     assert copy_at(observatory, package, ORIGIN).status is CopyStatus.CORRUPT
 
 
-def test_a_status_that_says_otherwise_is_not_overwritten(observatory):
-    (package,) = packaged(observatory)
-    way = bundled(observatory, [package])
-    spoil(observatory, package, ORIGIN)
-    copy = copy_at(observatory, package, ORIGIN)
-    set_status(observatory, copy, CopyStatus.MISSING)
-    observatory.run(transfer, DESTINATION)
-    assert copy_at(observatory, package, ORIGIN).status is CopyStatus.MISSING
-    assert transfer_row(observatory, way).transfer_status is WorkStatus.PENDING
-
-
 def test_a_transfer_cancelled_by_a_person_moves_nothing(observatory):
     way = bundled(observatory, packaged(observatory))
     plan = observatory.plan(transfer, DESTINATION)
@@ -203,14 +266,6 @@ def test_a_transfer_cancelled_by_a_person_moves_nothing(observatory):
     observatory.runner(transfer, DESTINATION).run(plan.batches[0])
     assert files_below(observatory.folder(DESTINATION)) == []
     assert transfer_row(observatory, way).transfer_status is WorkStatus.CANCELLED
-
-
-def test_a_missing_file_at_the_origin_calls_a_person_and_names_it(observatory):
-    (package,) = packaged(observatory)
-    bundled(observatory, [package])
-    (observatory.folder(ORIGIN) / package.path).unlink()
-    assert len(observatory.run(transfer, DESTINATION).failed) == 1
-    assert package.path in newest(observatory, KIND).explanation
 
 
 def test_packages_that_were_verified_here_by_this_transfer_are_not_sent_again_wherever_they_are(observatory):

@@ -1,6 +1,7 @@
 """The destination verifies what arrived; what is wrong is kept as evidence and fetched again, but not for ever."""
 
 import os
+import re
 
 import pytest
 
@@ -65,8 +66,8 @@ def test_a_flipped_byte_anywhere_is_found_quarantined_and_fetched_again(observat
     damaged = (observatory.folder(DESTINATION) / package.path).read_bytes()
     assert observatory.run(unpacking, DESTINATION).completed == 1
     first = newest(observatory, KIND)
-    kept = f"quarantine/{first.id}-1/{package.path}"
-    assert files_below(observatory.folder(DESTINATION)) == [kept]
+    (kept,) = files_below(observatory.folder(DESTINATION))
+    assert re.fullmatch(rf"quarantine/\d{{8}}T\d{{6}}Z-operation-{first.id}-1/{re.escape(package.path)}", kept)
     assert (observatory.folder(DESTINATION) / kept).read_bytes() == damaged
     assert kept in first.explanation
     assert package.name in first.explanation
@@ -135,13 +136,13 @@ def test_a_wrong_size_is_found(observatory, change):
     assert not path.exists()
 
 
-def test_a_copy_that_was_thought_good_is_marked_corrupt_when_it_is_not(observatory):
+def test_a_copy_that_was_thought_good_and_is_put_aside_is_marked_missing(observatory):
     (package,) = unpacked(observatory)
     bundled(observatory, [package])
     spoil(observatory, package, DESTINATION)
     observatory.run(transfer, DESTINATION)
     observatory.run(unpacking, DESTINATION)
-    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.CORRUPT
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.MISSING
     observatory.run(transfer, DESTINATION)
     observatory.run(unpacking, DESTINATION)
     assert copy_at(observatory, package, DESTINATION).status is CopyStatus.PRESENT
