@@ -5,6 +5,7 @@ status       a table per stage and site, and the filings that were refused
 explain      where an observation, a package or an operation is, why, and what comes next
 retry        try failed operations again
 stage        bring packages to a PROCESSING location until a date
+doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
 topology     validate, apply, show the topology; queues of a worker; pools for Airflow
 db           bring ops-db to a version of its schema
 sandbox      start, stop, show the sandbox
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 
 import typer
 
-from include.cli import db, explain, retry, sandbox, stage, status, topology
+from include.cli import db, doctor, explain, retry, sandbox, stage, status, topology
 from include.cli.trouble import one_line_errors
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command()(status.status)
 app.command()(explain.explain)
 app.command()(retry.retry)
 app.command()(stage.stage)
+app.command()(doctor.doctor)
 app.add_typer(topology.app, name="topology")
 app.add_typer(db.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")
