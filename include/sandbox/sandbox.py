@@ -121,9 +121,17 @@ class Sandbox:
         api.log_in()
         return api
 
+    def daemons(self) -> dict[str, Daemon]:
+        """Return everything that was started, by name."""
+        servers = self._servers.daemons if self._servers else {}
+        airflow = self._airflow
+        if airflow is None:
+            return servers
+        return {**servers, **airflow.components, **{f"worker {host}": each for host, each in airflow.workers.items()}}
+
     def dead_processes(self) -> dict[str, Daemon]:
         """Return what has ended, by name; workers that were stopped or killed are among them."""
-        return {name: daemon for name, daemon in self._daemons().items() if not daemon.is_alive()}
+        return {name: daemon for name, daemon in self.daemons().items() if not daemon.is_alive()}
 
     def _start(self) -> None:
         api_port = port_to_use(
@@ -212,13 +220,6 @@ class Sandbox:
         if self._airflow is None:
             raise SandboxError("The sandbox has not been started.")
         return self._airflow
-
-    def _daemons(self) -> dict[str, Daemon]:
-        servers = self._servers.daemons if self._servers else {}
-        airflow = self._airflow
-        if airflow is None:
-            return servers
-        return {**servers, **airflow.components, **{f"worker {host}": each for host, each in airflow.workers.items()}}
 
 
 def _are_parsed(api: AirflowApi, expected: set[str]) -> bool:

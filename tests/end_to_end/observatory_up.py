@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Running:
 
     sandbox: Sandbox
     engine: Engine
+    stopped_pids: dict[str, set[int]] = field(default_factory=dict)
+    """What state.json said of workers before `stop_worker`, by host."""
 
     @classmethod
     def of(cls, sandbox: Sandbox) -> "Running":
@@ -38,6 +40,15 @@ class Running:
 
     def folder(self, full_name: str) -> Path:
         return Path(self.sandbox.state.locations[full_name])
+
+    def stop_worker(self, host: str) -> None:
+        """Stop a host's worker, and remember which it was."""
+        self.stopped_pids.setdefault(host, set()).add(self.sandbox.state.workers[host].pid)
+        self.sandbox.stop_worker(host)
+
+    def worker_pids(self, host: str) -> set[int]:
+        """Return the pids of a host's workers, as state.json says and has said."""
+        return {self.sandbox.state.workers[host].pid} | self.stopped_pids.get(host, set())
 
     @contextmanager
     def client(self, user: str) -> Iterator[httpx.Client]:
@@ -78,9 +89,13 @@ class Running:
 
     def verdict(self, run_id: str) -> str:
         """Return the verdict in a registration run's XCom."""
+        return str(self.xcom("registration", run_id, task_id="verdict", key="verdict"))
+
+    def xcom(self, dag_id: str, run_id: str, *, task_id: str, key: str) -> Any:
+        """Return what a task left for its reader."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         with self.client("primecam") as client:
-            path = f"/api/v2/dags/registration/dagRuns/{run_id}/taskInstances/verdict/xcomEntries/verdict"
-            return str(client.get(path).raise_for_status().json()["value"])
+            return client.get(path, params={"deserialize": True}).raise_for_status().json()["value"]
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         with self.client("operator") as client:

@@ -10,7 +10,7 @@ import pytest
 from include.integrity.checksum import checksum_of
 from include.sandbox.demo.instrument import Observation, folder_originals, observe
 from include.sandbox.demo.report import verify_staged
-from tests.end_to_end.observatory_up import Running, now
+from tests.end_to_end.observatory_up import SOURCE, Running, now
 
 pytestmark = pytest.mark.timeout(600)  # the first test also starts the sandbox
 
@@ -19,9 +19,15 @@ SAMPLE = Path(__file__).parents[2] / "include" / "sandbox" / "demo" / "observati
 
 @pytest.fixture(scope="module")
 def observation(running: Running) -> Observation:
-    """The bundled Prime-Cam observation, filed, and waited for until it is in both archives."""
+    """The bundled Prime-Cam observation, filed, and waited for until it is in both archives.
+
+    The worker at the instrument is stopped once everything is packed: nothing is deleted there until a test wants it.
+    """
     made = observe(running.source, instrument="primecam", module="mod280", originals=folder_originals(SAMPLE))
     running.file(made)
+    packaged = "select count(packaged_at) from raw_data_package where executed_obs_unit_id = :id"
+    running.until(lambda: running.scalar(packaged, id=made.id), what="packaging")
+    running.stop_worker("ccat-instrument")
     running.until(lambda: running.archived_copies(made) == 2, what="two verified archive copies")
     return made
 
@@ -52,6 +58,19 @@ def test_it_leaves_the_observatory_once(running: Running, observation: Observati
     )
     assert [row.site for row in origins].count("ccat") == 1
     assert len(origins) == 2
+
+
+def test_a_dry_run_of_deletion_says_what_would_go_and_nothing_goes(running: Running, observation: Observation) -> None:
+    try:
+        run_id = running.trigger("deletion", {"dry_run": True, "only_location": SOURCE})
+        assert running.await_run("deletion", run_id) == "success"
+        name = running.scalar("select name from raw_data_package where executed_obs_unit_id = :id", id=observation.id)
+        sentences = running.xcom("deletion", run_id, task_id=f"at_{SOURCE}.plan", key="dry_run")
+        assert [sentence.split(":")[0] for sentence in sentences if "would go" in sentence] == [name]
+        assert all((running.source / file.path).exists() for file in observation.files)
+        assert not running.scalar("select count(*) from operation where planned_run_id = :id", id=run_id)
+    finally:
+        running.sandbox.start_worker("ccat-instrument")
 
 
 def test_it_comes_back_for_a_scientist_and_is_gone_from_sources_and_buffers(
@@ -99,8 +118,8 @@ def test_every_attempt_ran_on_a_worker_that_listens_to_its_queue(running: Runnin
         worker = workers[row.host]
         assert row.queue == f"{row.full_name}_{row.kind}"
         assert row.queue in worker.queues
-        assert row.worker_pid == worker.pid
-        assert row.pid != worker.pid
+        assert row.worker_pid in running.worker_pids(row.host)
+        assert row.pid not in running.worker_pids(row.host)
 
 
 def test_every_deletion_has_its_evidence(running: Running, observation: Observation) -> None:

@@ -115,11 +115,14 @@ def test_a_worker_killed_in_a_transfer_loses_nothing(running: Running) -> None:
     host = receiving()
     assert host is not None
     running.sandbox.kill_worker(host)
+    blocks = [verified_blocks(path) for path in journals(buffers[host])]
+    assert any(blocks)
     running.sandbox.start_worker(host)
     running.until(lambda: running.archived_copies(observation) == 2, what="both archives after the kill", seconds=240)
     outcomes = running.query(
         """
-        select distinct a.outcome from operation_attempt a join operation o on o.id = a.operation_id
+        select distinct a.operation_id, a.outcome, a.size_bytes, o.size_bytes as whole
+        from operation_attempt a join operation o on o.id = a.operation_id
         join data_transfer t on t.id = o.data_transfer_id
         join data_transfer_package_member m on m.data_transfer_package_id = t.data_transfer_package_id
         join raw_data_package p on p.id = m.raw_data_package_id
@@ -128,7 +131,20 @@ def test_a_worker_killed_in_a_transfer_loses_nothing(running: Running) -> None:
         id=observation.id,
     )
     assert {row.outcome for row in outcomes} == {"lost", "completed"}
+    repaired = {row.operation_id for row in outcomes if row.outcome == "lost"}
+    sent_again = sum(row.size_bytes for row in outcomes if row.operation_id in repaired and row.outcome == "completed")
+    whole = sum(row.whole for row in outcomes if row.operation_id in repaired and row.outcome == "completed")
+    assert sent_again <= whole - sum(blocks), "what the journal of a dead worker vouches for is not sent again"
 
 
 def journals(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*.journal") if path.stat().st_size > 0]
+
+
+def verified_blocks(journal: Path) -> int:
+    """Return how many bytes a journal vouches for: whole lines of whole blocks (the last of a file may be smaller)."""
+    lines = [line.split() for line in journal.read_text().split("\n")[:-1]]
+    size = journal.with_suffix(".part").stat().st_size
+    return sum(
+        max(0, min(int(block_bytes), size - int(block_bytes) * int(number))) for _, block_bytes, number, _ in lines
+    )
