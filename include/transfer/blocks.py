@@ -30,11 +30,28 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Twin:
+    """A file at the origin that holds another one compressed: a zstd frame for each of its blocks, one after the other.
+
+    Nothing relies on it: what comes of it is checked as a block is, and without it the file itself is read.
+    """
+
+    path: str
+    frame_bytes: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all frames."""
+        return sum(self.frame_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """A file to move: the same relative path at the origin and at the destination."""
 
     path: str
     content: Content
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,11 @@ class Block:
     def end(self) -> int:
         """Offset of the first byte behind it."""
         return self.offset + self.length
+
+    @property
+    def content_bytes(self) -> int:
+        """How much of the file it brings."""
+        return self.length
 
 
 def blocks_of(content: Content) -> tuple[Block, ...]:

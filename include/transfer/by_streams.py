@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Event
+from typing import Protocol
 
 from include.transfer.adapt import Decision
-from include.transfer.engine import Arrived, Engine, Task
-from include.transfer.pool import pool
+from include.transfer.engine import Arrived, Damage, Engine, Task
+from include.transfer.pool import Pool, pool
 from include.transfer.pulled import DamagedOriginError, Progress, Pulled
 
 CHECK_SECONDS = 1.0
@@ -22,15 +23,47 @@ def pull_by_streams(
     """As `pull`."""
     if not task.items:
         return Pulled(0, 0, finished=True)
+    return run_engine(
+        lambda shared, tell: Engine(task, pool=shared, tell=tell),
+        check=check,
+        on_progress=on_progress,
+        on_decision=on_decision,
+    )
+
+
+class AnyEngine(Protocol):
+    """What moves bytes one way or the other."""
+
+    bytes_sent: int
+    bytes_skipped: int
+    bytes_received: int
+    damage: list[Damage]
+    is_finished: bool
+
+    async def run(self) -> None:
+        """Move everything, or as much as time allows."""
+
+
+Tell = Callable[[Arrived | Decision], None]
+
+
+def run_engine(
+    make: Callable[[Pool, Tell], AnyEngine],
+    *,
+    check: Callable[[], None],
+    on_progress: Callable[[Progress], None],
+    on_decision: Callable[[Decision], None],
+) -> Pulled:
+    """Run what `make` makes in the pool's loop, and return or raise what `pull` does."""
     shared = pool()
     told: SimpleQueue[Arrived | Decision | None] = SimpleQueue()
     ended = Event()
-    made: list[Engine] = []
+    made: list[AnyEngine] = []
 
     async def run() -> None:
-        engine = Engine(task, pool=shared, tell=told.put)
-        made.append(engine)
         try:
+            engine = make(shared, told.put)
+            made.append(engine)
             await engine.run()
         finally:
             ended.set()
@@ -51,7 +84,7 @@ def pull_by_streams(
             items=tuple(damage.item for damage in engine.damage),
             missing=tuple(damage.item for damage in engine.damage if damage.is_missing),
         )
-    return Pulled(engine.bytes_sent, engine.bytes_skipped, engine.is_finished)
+    return Pulled(engine.bytes_sent, engine.bytes_skipped, engine.is_finished, engine.bytes_received)
 
 
 def _listen(

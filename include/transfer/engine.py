@@ -24,8 +24,9 @@ from include.storage.paths import checked_path
 from include.storage.sftp_connection import SftpAddress
 from include.transfer import adapt, arrivals
 from include.transfer.adapt import Decision, Round
-from include.transfer.arena import Arena
+from include.transfer.arena import ARENA_BYTES, Arena
 from include.transfer.blocks import Item
+from include.transfer.compressed import UNPACKED_BYTES, Unpacker
 from include.transfer.fleet import Fleet
 from include.transfer.pace import LUMP_BYTES, Pace
 from include.transfer.pool import Pool
@@ -101,11 +102,14 @@ class Engine:
     def __init__(self, task: Task, *, pool: Pool, tell: Callable[[Arrived | Decision], None]) -> None:
         self.bytes_sent = 0
         self.bytes_skipped = 0
+        self.bytes_received = 0
         self.damage: list[Damage] = []
         self.is_finished = False
         self._task = task
         self._tell = tell
-        self._arena = Arena()
+        unpacks = any(item.twin is not None for item in task.items)
+        self._arena = Arena(ARENA_BYTES - UNPACKED_BYTES) if unpacks else Arena()
+        self._unpacker = Unpacker()
         self._queue = Queue()
         self._share_bytes = 0
         self._fleet = Fleet(
@@ -125,7 +129,6 @@ class Engine:
         self._repeats = 0
         self._rounds: tuple[Round, ...] = ()
         self._round_began = (0.0, 0)
-        self._received = 0
         self._last_news = time.monotonic()
         self._ended = False
 
@@ -216,14 +219,13 @@ class Engine:
             at += len(some)
             job = partial(arrivals.prepare, some, root=self._task.root)
             for prepared in await loop.run_in_executor(self._threads, job):
+                self.bytes_skipped += prepared.part.item.content.size_bytes - prepared.missing_bytes
                 self._add(prepared)
             self._pump_all()
         self._all_prepared = at == len(items)
 
     def _add(self, prepared: arrivals.Prepared) -> None:
-        item = ItemWork(prepared.part, len(prepared.missing))
-        size = prepared.part.item.content.size_bytes
-        self.bytes_skipped += size - sum(block.length for block in prepared.missing)
+        item = ItemWork(prepared.part, len(prepared.missing), prepared.twin)
         if prepared.is_complete:
             self._items_left -= 1
             return
@@ -311,7 +313,7 @@ class Engine:
         stream.opening[item] = asyncio.create_task(self._open_file(stream, item))
 
     async def _open_file(self, stream: Stream, item: ItemWork) -> None:
-        path = item.part.item.path
+        path = item.path
         absolute = f"{self._task.address.root.rstrip('/')}/{checked_path(path)}".encode()
         reads = stream.line.reads
         looking: asyncio.Task[object] | None = None
@@ -336,7 +338,9 @@ class Engine:
 
     def _not_opened(self, item: ItemWork, error: DtsError) -> None:
         """A file that is not there is given up alone; whatever else keeps it from being opened ends the pull."""
-        if isinstance(error, MissingFileError):
+        if item.twin is not None:
+            self._drop(item, f"{item.path} cannot be read at {self._task.origin}: {error}.")
+        elif isinstance(error, MissingFileError):
             name = item.part.item.content.name
             self._drop(item, f"{name} is not at {self._task.origin}: {error}.", is_missing=True)
         else:
@@ -345,13 +349,13 @@ class Engine:
     async def _look(self, stream: Stream, item: ItemWork, absolute: bytes) -> None:
         """A file that is shorter than it should be is damaged; something else than a file is none."""
         found = await stream.line.reads.attributes(absolute)
-        path, content = item.part.item.path, item.part.item.content
+        path, name = item.path, item.part.item.content.name
         if not stat.S_ISREG(found.mode):
             raise MissingFileError(f"{path} at {self._task.origin} is not a regular file")
-        if found.size_bytes < content.size_bytes:
+        if found.size_bytes < item.least_bytes:
             self._drop(
                 item,
-                f"{content.name} has {found.size_bytes} bytes at {self._task.origin} instead of {content.size_bytes}:"
+                f"{name} has {found.size_bytes} bytes at {self._task.origin} instead of {item.least_bytes}:"
                 f" the copy of {path} there is damaged.",
             )
 
@@ -406,7 +410,7 @@ class Engine:
         piece = ask.piece
         if isinstance(result, int):
             ask.got += result
-            self._received += result
+            self.bytes_received += result
             self._last_news = time.monotonic()
             if ask.got < piece.length and not self._ended and piece.work.item in stream.handles:
                 self._send(stream, ask)
@@ -431,10 +435,10 @@ class Engine:
             self._drop(
                 item,
                 f"{item.part.item.content.name} ended at {self._task.origin} before byte"
-                f" {piece.offset + piece.length}: the copy of {item.part.item.path} there is damaged.",
+                f" {piece.offset + piece.length}: the copy of {item.path} there is damaged.",
             )
         elif isinstance(result, asyncssh.SFTPError):
-            self._fail(self._fleet.translated(result, item.part.item.path))
+            self._not_opened(item, self._fleet.translated(result, item.path))
         else:
             self._queue.give_back(piece.work.alone(piece))
 
@@ -455,9 +459,9 @@ class Engine:
         def written() -> None:
             loop.call_soon_threadsafe(self._free, work)
 
-        job = partial(arrivals.keep, item.part, block, pieces, written=written)
+        job = partial(arrivals.keep, item.part, block, pieces, written=written, unpacker=self._unpacker)
         found = await loop.run_in_executor(self._threads, job)
-        self.bytes_sent += block.length
+        self.bytes_sent += block.content_bytes
         if found is None:
             item.blocks_left -= 1
             if item.blocks_left == 0 and not item.is_dropped:
@@ -479,13 +483,13 @@ class Engine:
             self._drop(
                 item,
                 f"{item.part.item.content.name}: block {block.number} (bytes {block.offset} to {block.end}) came from"
-                f" {self._task.origin} with checksum {found} instead of {block.checksum}, twice:"
-                f" the copy of {item.part.item.path} there is damaged.",
+                f" {self._task.origin} with {found}, twice: the copy of {item.path} there is damaged.",
             )
 
     async def _finish(self, item: ItemWork) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, arrivals.finish, item.part)
+        self._items_left -= 1
         self._leave(item)
 
     def _free(self, work: BlockWork) -> None:
@@ -504,14 +508,30 @@ class Engine:
             return
         item.is_dropped = True
         logger.warning("%s", sentence)
-        self.damage.append(Damage(item.part.item, sentence, is_missing))
+        if item.twin is None:
+            self.damage.append(Damage(item.part.item, sentence, is_missing))
+            self._items_left -= 1
+        else:
+            self._work_on(self._do_without_twin(item))
         for work in [work for work in self._open if work.item is item]:
             del self._open[work]
             self._free(work)
         self._leave(item)
 
+    async def _do_without_twin(self, item: ItemWork) -> None:
+        """Have what is missing of an item come uncompressed, once what has come of it is on the disk."""
+        arriving = [job for job in self._jobs if job.get_name() == "arrival"]
+        if arriving:
+            await asyncio.wait(arriving)
+        item.part.close()
+        self._parts.discard(item)
+        logger.warning("%s comes uncompressed from %s.", item.part.item.path, self._task.origin)
+        job = partial(arrivals.prepare, [item.part.item], root=self._task.root, use_twins=False)
+        for prepared in await asyncio.get_running_loop().run_in_executor(self._threads, job):
+            self._add(prepared)
+        self._pump_all()
+
     def _leave(self, item: ItemWork) -> None:
-        self._items_left -= 1
         if not item.is_dropped:  # a block of a dropped one may still be on its way to the disk
             self._parts.discard(item)
         for stream in self._fleet.streams:
@@ -629,12 +649,12 @@ class Engine:
         streams = len(self._fleet.streams)
         youngest = max((s.begun_at for s in self._fleet.streams), default=now)
         if not began or streams != self._fleet.wanted or now - youngest < length or not self._queue.has_more:
-            self._round_began = (now, self._received)
+            self._round_began = (now, self.bytes_received)
             return
         if now - began < length:
             return
-        rate = (self._received - received) / (now - began)
-        self._round_began = (now, self._received)
+        rate = (self.bytes_received - received) / (now - began)
+        self._round_began = (now, self.bytes_received)
         self._rounds = (*self._rounds[-20:], Round(streams, rate))
         held = "the disk here" if self._blocked_at > began and not self._open else None
         if self._task.pace is not None and self._allowance < REQUEST_BYTES:
@@ -651,4 +671,4 @@ class Engine:
     def _news(self, item: Item | None) -> None:
         rate = sum(stream.rate for stream in self._fleet.streams)
         streams = len(self._fleet.streams)
-        self._tell(Arrived(item, self.bytes_sent, self.bytes_skipped, self._received, rate, streams))
+        self._tell(Arrived(item, self.bytes_sent, self.bytes_skipped, self.bytes_received, rate, streams))

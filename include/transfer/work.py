@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import count
 
-from include.transfer.blocks import Block
+from include.transfer.blocks import Block, Twin
 from include.transfer.part_file import PartFile
 from include.transfer.sftp_reads import REQUEST_BYTES
 
@@ -36,10 +36,22 @@ class ItemWork:
 
     part: PartFile
     blocks_left: int
+    twin: Twin | None = None
+    """What is read instead of the file: its blocks are frames then."""
     is_seen: bool = False
     """Its size at the origin was, or is being, looked at."""
     is_dropped: bool = False
-    """Its copy at the origin is damaged: what still comes of it is thrown away."""
+    """Its copy (or its twin) at the origin is damaged: what still comes of it is thrown away."""
+
+    @property
+    def path(self) -> str:
+        """Of what is read at the origin."""
+        return self.part.item.path if self.twin is None else self.twin.path
+
+    @property
+    def least_bytes(self) -> int:
+        """How long that has to be."""
+        return self.part.item.content.size_bytes if self.twin is None else self.twin.size_bytes
 
 
 @dataclass(eq=False, slots=True)

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from include.integrity.manifest import PackageManifest
 from include.storage.sftp import SftpStorage
 from include.storage.sftp_connection import SftpAddress
-from include.transfer.blocks import Item
+from include.transfer.blocks import Item, Twin
+from include.transfer.compressed_twin import twin_path
 from include.transfer.pull import Decision, Origin, Progress, pull
 
 
@@ -29,10 +30,13 @@ class Order(BaseModel):
     manifests: str
     seconds: float = 1800
     watch: bool = False
+    twins: dict[str, tuple[int, ...]] = {}
+    """By path: the frames of those that come compressed."""
 
 
 class Outcome(BaseModel):
     bytes: int
+    received_bytes: int
     seconds: float
     cpu_seconds: float
     peak_mb: float
@@ -52,7 +56,8 @@ class Listed(BaseModel):
 def main() -> None:
     order = Order.model_validate_json(Path(sys.argv[1]).read_text())
     listed = Listed.model_validate_json(Path(order.manifests).read_text())
-    items = [Item(path, manifest) for path, manifest in listed.packages]
+    twins = {path: Twin(twin_path(path), frame_bytes) for path, frame_bytes in order.twins.items()}
+    items = [Item(path, manifest, twins.get(path)) for path, manifest in listed.packages]
     address = SftpAddress(
         host=order.host, port=order.port, username=order.user, private_key_path=order.key,
         host_key=order.host_key, root=order.root,
@@ -84,7 +89,8 @@ def main() -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     at = next((moment for moment, sent in steps if sent >= 0.95 * total), seconds)
     outcome = Outcome(
-        bytes=pulled.bytes_sent, seconds=seconds, cpu_seconds=used.ru_utime + used.ru_stime,
+        bytes=pulled.bytes_sent, received_bytes=pulled.bytes_received, seconds=seconds,
+        cpu_seconds=used.ru_utime + used.ru_stime,
         peak_mb=used.ru_maxrss / 1024, last_twentieth=(seconds - at) / seconds,
         first_byte_seconds=steps[0][0] if steps else seconds, finished=pulled.finished, decisions=decisions,
     )  # fmt: skip
