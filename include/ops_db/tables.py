@@ -126,6 +126,7 @@ class ExecutedObsUnit(Base):
     """An observation as it was carried out; its UUID is made by the instrument."""
 
     __tablename__ = "executed_obs_unit"
+    __table_args__ = (Index("ix_executed_obs_unit_flagged", "id", postgresql_where=text("flagged_at is not null")),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     instrument_id: Mapped[int] = mapped_column(ForeignKey("instrument.id"))
@@ -239,6 +240,7 @@ class DataTransferPackage(Base):
             "uq_data_transfer_package_open",
             "origin_location_id",
             "destination_location_id",
+            "is_urgent",
             unique=True,
             postgresql_where=text("state = 'open'"),
         ),
@@ -249,6 +251,8 @@ class DataTransferPackage(Base):
     destination_location_id: Mapped[int] = mapped_column(ForeignKey("data_location.id"))
     is_primary: Mapped[bool]
     """True for the one transfer out of the observatory, false for copies among archives."""
+    is_urgent: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Made for packages that overtake others: it does not wait to be filled."""
     state: Mapped[BundleState] = mapped_column(words(BundleState, "state"), server_default=BundleState.OPEN)
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closes_at: Mapped[datetime]
@@ -297,9 +301,8 @@ class DataTransferRoute(Base):
     destination_location_id: Mapped[int] = mapped_column(ForeignKey("data_location.id"))
     streams: Mapped[int | None] = mapped_column(Integer)
     """How many connections the last transfer ended with; the next one begins with as many."""
-    tokens: Mapped[int] = mapped_column(server_default="0")
-    """Bytes that may be sent at `tokens_at`; negative: were promised and are paid off first."""
-    tokens_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    promised_until: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Until when what the timetable allows is promised to some transfer; who asks next may send from then on."""
 
 
 class TransferDecision(Base):

@@ -11,10 +11,33 @@ depends_on = None
 
 FLAG = {"flagged_at": sa.DateTime(timezone=True), "flagged_by": sa.Text(), "flag_reason": sa.Text()}
 
+BUNDLE = ("origin_location_id", "destination_location_id")
+CLOSE_URGENT = """
+with closed as (
+  update data_transfer_package set state = 'closed', closed_at = now()
+  where state = 'open' and is_urgent returning id, origin_location_id, destination_location_id
+)
+insert into data_transfer (data_transfer_package_id, origin_location_id, destination_location_id)
+select id, origin_location_id, destination_location_id from closed
+"""
+
+
+def _open_bundles_are_unique_by(*columns: str) -> None:
+    name, table = "uq_data_transfer_package_open", "data_transfer_package"
+    op.drop_index(name, table_name=table)
+    op.create_index(name, table, list(columns), unique=True, postgresql_where=sa.text("state = 'open'"))
+
 
 def upgrade() -> None:
     for name, kind in FLAG.items():
         op.add_column("executed_obs_unit", sa.Column(name, kind, nullable=True))
+    op.create_index(
+        "ix_executed_obs_unit_flagged", "executed_obs_unit", ["id"], postgresql_where=sa.text("flagged_at is not null")
+    )
+    op.add_column(
+        "data_transfer_package", sa.Column("is_urgent", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
+    _open_bundles_are_unique_by(*BUNDLE, "is_urgent")
     op.add_column("data_transfer_package_member", sa.Column("frame_bytes", ARRAY(sa.BigInteger()), nullable=True))
     op.create_table(
         "data_transfer_route",
@@ -22,8 +45,7 @@ def upgrade() -> None:
         sa.Column("origin_location_id", sa.BigInteger(), nullable=False),
         sa.Column("destination_location_id", sa.BigInteger(), nullable=False),
         sa.Column("streams", sa.Integer(), nullable=True),
-        sa.Column("tokens", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("tokens_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("promised_until", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["origin_location_id"], ["data_location.id"], name=op.f("fk_data_transfer_route_origin_location_id")
         ),
@@ -79,5 +101,10 @@ def downgrade() -> None:
     op.drop_table("transfer_decision")
     op.drop_table("data_transfer_route")
     op.drop_column("data_transfer_package_member", "frame_bytes")
+    # Two bundles may be open for one destination, and the schema before knows but one: what is urgent is closed here.
+    op.execute(CLOSE_URGENT)
+    _open_bundles_are_unique_by(*BUNDLE)
+    op.drop_column("data_transfer_package", "is_urgent")
+    op.drop_index("ix_executed_obs_unit_flagged", table_name="executed_obs_unit")
     for name in reversed(FLAG):
         op.drop_column("executed_obs_unit", name)
