@@ -2,9 +2,11 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -15,12 +17,15 @@ from include.operations.decide import Decision, after_error, sentence
 from include.operations.identity import Worker
 from include.operations.lease import Lease, LeaseKeeper, take_lease
 from include.operations.patience import ask_again
-from include.operations.stage import Done, FailedWith, Stage, Work
+from include.operations.stage import ContinuingStage, Done, FailedWith, Stage, Work
 from include.ops_db.places import require_applied
 from include.storage.interface import Storage
 from include.topology import DataLocation, Topology
 
 logger = logging.getLogger(__name__)
+
+GO_ON_SECONDS = 600.0
+"""A task that is younger than this goes on with what waits, where its stage says what that is."""
 
 
 @dataclass
@@ -72,8 +77,11 @@ class BatchRunner:
         """
         self._check_place()
         report = BatchReport()
+        began = time.monotonic()
         for operation_id in operation_ids:
             self._run_one(operation_id, report)
+        if operation_ids:
+            self._go_on(operation_ids[-1], report, until=began + GO_ON_SECONDS)
         logger.info("Batch done: %s.", report.summary())
         if report.failed:
             raise BatchFailedError(f"{report.summary()}. " + " | ".join(report.failed[:20]), report=report)
@@ -96,6 +104,25 @@ class BatchRunner:
     def _lease_seconds(self) -> int:
         """How long a lease lives on this host; nobody waits longer than that for ops-db."""
         return self.topology.host(self.worker.host).lease_seconds
+
+    def _go_on(self, last_id: int, report: BatchReport, *, until: float) -> None:
+        """Lease what follows, one by one, as long as all goes well: trouble, or time that is up, ends the task."""
+        seen = {last_id}
+        while isinstance(self.stage, ContinuingStage) and time.monotonic() < until:
+            if report.completed == 0 or report.later or report.failed:
+                return
+            following = ask_again(partial(self._following, last_id), seconds=self._lease_seconds)
+            if following is None or following in seen:
+                return
+            logger.info("Operation %s waits for the same route: this task goes on with it.", following)
+            seen.add(following)
+            last_id = following
+            self._run_one(following, report)
+
+    def _following(self, operation_id: int) -> int | None:
+        assert isinstance(self.stage, ContinuingStage)
+        with Session(self.engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
+            return self.stage.next_operation(session, operation_id)
 
     def _run_one(self, operation_id: int, report: BatchReport) -> None:
         lease = ask_again(lambda: self._take(operation_id), seconds=self._lease_seconds)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -93,3 +93,14 @@ class Stage(Protocol):
 
     def run(self, work: Work) -> Done:
         """Do one operation; harmless to repeat at any point of it."""
+
+
+@runtime_checkable
+class ContinuingStage(Protocol):
+    """A stage whose tasks, once done, go on with what else waits: each task that ends is a stall."""
+
+    def next_operation(self, session: Session, operation_id: int) -> int | None:
+        """Return a pending operation that is due and should follow `operation_id` at once, in the same task.
+
+        Nothing is locked: whoever leases it first has it.
+        """

@@ -100,6 +100,22 @@ _SEND_BACK = text(
 )
 
 
+# The next one of the same route that nobody has taken up.
+_NEXT_OF_ROUTE = text(
+    """
+    select o.id from operation o
+    join data_transfer t on t.id = o.data_transfer_id
+    join operation done on done.id = :operation
+    join data_transfer before on before.id = done.data_transfer_id
+    where o.kind = 'transfer' and o.data_location_id = done.data_location_id and o.status = 'pending'
+      and (o.not_before is null or o.not_before <= now())
+      and (t.origin_location_id, t.destination_location_id)
+        = (before.origin_location_id, before.destination_location_id)
+    order by o.priority desc, o.id limit 1
+    """
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class WaitingTransfer:
     """A DataTransfer without an operation; count and size (bytes) of the packages that have yet to arrive."""
@@ -155,6 +171,11 @@ def waiting_transfers(session: Session, *, kind: OperationKind, data_location_id
         WaitingTransfer(id=row.id, origin=row.origin, package_count=row.package_count, size_bytes=int(row.size_bytes))
         for row in rows
     ]
+
+
+def next_of_route(session: Session, operation_id: int) -> int | None:
+    """Return the due pending transfer operation of the same route that comes first, None if there is none."""
+    return session.scalars(_NEXT_OF_ROUTE, {"operation": operation_id}).one_or_none()
 
 
 def load_transfer(session: Session, data_transfer_id: int) -> TransferOnItsWay:

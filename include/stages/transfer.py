@@ -1,31 +1,37 @@
 """Transfer: the destination pulls the packages of a DataTransferPackage into its buffer.
 
-**What it does.** `plan` wants an Operation for every DataTransfer to this buffer that is `pending`. `run` looks
-whether there is room, then pulls every package that has not arrived, block by block (64 MiB): a block is checked
-against its checksum as it comes, written to `<path>.part`, and noted in `<path>.journal` once it is on the disk. A
-package gets its name when all of its blocks are in. Then the transfer is `completed`, and unpacking reads and
-verifies what lies there.
+**What it does.** `plan` wants an Operation for every DataTransfer to this buffer that is `pending`. `run` reserves
+the room for what has not arrived, then pulls it, block by block (64 MiB): a block is checked against its checksum as
+it comes, written to `<path>.part`, and noted in `<path>.journal` once it is on the disk. A package gets its name when
+all of its blocks are in. Then the transfer is `completed`, and unpacking reads and verifies what lies there. A task
+that is younger than 10 minutes then goes on with the next transfer of the same route, over the same connections.
+
+**How fast.** As the link allows, or as the route's timetable in the topology does: all transfers of a route share it,
+and a change (`dts topology apply`) holds within seconds. How many connections are used, and why, is in `dts explain`.
 
 **When it is safe to repeat.** Always, at any moment, also after a power cut: only blocks that are not in the journal
 are sent again, and packages that are complete are not touched. It hands back after 30 minutes and goes on in a later
 task.
 
 **When it fails.** A passing trouble of the link is tried again by itself. A full buffer is no failure: the operation
-waits. A block that comes wrong twice means that the copy at the origin is damaged: it is marked `corrupt`, or `missing`
-if it is not there, and the transfer is completed without that package. It is repaired by itself: packaging makes it
-again from the raw files, or another copy is fetched, and it leaves with another bundle. A copy here that is known to be
-corrupt is moved to `quarantine/` before a good one comes.
+waits, also where it would not fit beside what other operations have reserved. A block that comes wrong twice means that
+the copy at the origin is damaged: it is marked `corrupt`, or `missing` if it is not there, and the transfer is
+completed without that package. It is repaired by itself: packaging makes it again from the raw files, or another copy
+is fetched, and it leaves with another bundle. A copy here that is known to be corrupt is moved to `quarantine/` before
+a good one comes.
 
 **How to stop it.** Pause this DAG, or stop the lane's worker. What has arrived is kept. Do not remove `.part` or
 `.journal` files of a transfer that is to go on: that is what need not be sent again.
 """
 
 import time
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from include.errors import NoSpaceError, WrongHostError
+from include.errors import WrongHostError
 from include.lifecycle.left_out import LeftOut, left_out, not_coming, put_corrupt_aside, record_left_out
+from include.lifecycle.room import reserve_room
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, Planning, Work
 from include.ops_db.data_transfers import (
@@ -33,10 +39,13 @@ from include.ops_db.data_transfers import (
     TransferOnItsWay,
     WaitingTransfer,
     load_transfer,
+    next_of_route,
     record_transferred,
     waiting_transfers,
 )
+from include.ops_db.reservations import sweep
 from include.ops_db.states import WorkStatus
+from include.stages.under_way import TimetableBegan, UnderWay
 from include.storage.disk import DiskStorage
 from include.topology import OperationKind
 from include.transfer.blocks import Item
@@ -45,15 +54,18 @@ from include.transfer.pull import YIELD_SECONDS, DamagedOriginError, Origin, Pul
 
 KIND = OperationKind.TRANSFER
 
-RESERVE_BYTES = 64 * 1024 * 1024
-"""Stays free at a buffer: journals, folders and what others write meanwhile need room too."""
-
 
 def plan(planning: Planning) -> None:
     """Want every pending transfer to this buffer."""
     here = planning.data_location_id
+    sweep(planning.session, data_location_id=here)
     waiting = waiting_transfers(planning.session, kind=KIND, data_location_id=here)
     want(planning.session, kind=KIND, data_location_id=here, operations=[_operation(transfer) for transfer in waiting])
+
+
+def next_operation(session: Session, operation_id: int) -> int | None:
+    """Return the transfer that a task goes on with over the connections that it has open."""
+    return next_of_route(session, operation_id)
 
 
 def run(work: Work) -> Done:
@@ -105,14 +117,46 @@ def _operation(transfer: WaitingTransfer) -> NewOperation:
 
 def _pull(work: Work, transfer: TransferOnItsWay, items: list[Item], destination: DiskStorage) -> Pulled:
     missing = sum(missing_bytes(item, root=destination.root) for item in items)
-    _require_space(work, transfer, destination, missing)
-    return pull(
-        items,
-        origin=Origin(transfer.origin, work.storage_of(transfer.origin)),
-        root=destination.root,
-        check=work.check,
-        yield_after_seconds=YIELD_SECONDS,
-    )
+    reserve_room(work, needed_bytes=missing, what=f"data transfer {transfer.id}", space=destination.space)
+    ends_at = time.monotonic() + YIELD_SECONDS
+    under_way = UnderWay(work, origin=transfer.origin, origin_id=transfer.origin_location_id, left_bytes=missing)
+    sent_before = 0
+    with under_way:
+        while True:
+            try:
+                pulled = _pull_paced(work, transfer, items, destination, under_way, ends_at=ends_at)
+            except TimetableBegan:  # the rest goes by it
+                sent_before += under_way.sent_bytes
+                under_way.begin_again()
+                continue
+            return replace(pulled, bytes_sent=pulled.bytes_sent + sent_before)
+
+
+def _pull_paced(
+    work: Work,
+    transfer: TransferOnItsWay,
+    items: list[Item],
+    destination: DiskStorage,
+    under_way: UnderWay,
+    *,
+    ends_at: float,
+) -> Pulled:
+    pace = under_way.pace()
+    try:
+        return pull(
+            items,
+            origin=Origin(transfer.origin, work.storage_of(transfer.origin)),
+            root=destination.root,
+            check=under_way.check,
+            on_progress=under_way.on_progress,
+            on_decision=under_way.on_decision,
+            yield_after_seconds=max(0.0, ends_at - time.monotonic()),
+            remembered_streams=under_way.remembered_streams,
+            pace=pace,
+        )
+    finally:
+        if pace is not None:
+            pace.close()
 
 
 def _go_on_without(transfer: TransferOnItsWay, left: LeftOut, bad: list[ExpectedPackage], *, aside: str) -> Done:
@@ -130,16 +174,6 @@ def _go_on_without(transfer: TransferOnItsWay, left: LeftOut, bad: list[Expected
         f" arrived, and unpacking verifies it next.{aside}{not_coming(all_bad, origin=transfer.origin)}",
         record=record,
     )
-
-
-def _require_space(work: Work, transfer: TransferOnItsWay, destination: DiskStorage, missing: int) -> None:
-    space = destination.space()
-    if missing and space is not None and space.free_bytes < missing + RESERVE_BYTES:
-        raise NoSpaceError(
-            f"{work.location.full_name} has {space.free_bytes:,} of {space.total_bytes:,} bytes free; data transfer"
-            f" {transfer.id} needs {missing:,} more, and {RESERVE_BYTES:,} must stay free."
-            " Deletion makes room, or a person does."
-        )
 
 
 def _account(transfer: TransferOnItsWay, pulled: Pulled, *, count: int, seconds: float) -> str:

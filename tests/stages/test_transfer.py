@@ -5,6 +5,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from include.errors import NoSpaceError
+from include.lifecycle.room import RESERVE_BYTES
 from include.ops_db.states import CopyStatus, WorkStatus
 from include.ops_db.tables import DataTransfer, OperationAttempt
 from include.stages import transfer, unpacking
@@ -118,7 +119,7 @@ def test_a_full_buffer_is_waited_for_and_named_with_its_numbers(observatory, roo
     bundled(observatory, [package])
     buffer = Full(observatory.folder(DESTINATION))
     observatory.storages[DESTINATION] = buffer
-    buffer.free_bytes = package.size_bytes + transfer.RESERVE_BYTES + room
+    buffer.free_bytes = package.size_bytes + RESERVE_BYTES + room
     report = observatory.run(transfer, DESTINATION)
     if room == 0:
         assert report.completed == 1

@@ -1,5 +1,7 @@
 """What transfers share: routes, their decisions, reserved space; compressed twins; flagged observations."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -9,7 +11,11 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-FLAG = {"flagged_at": sa.DateTime(timezone=True), "flagged_by": sa.Text(), "flag_reason": sa.Text()}
+FLAG: dict[str, sa.types.TypeEngine[Any]] = {
+    "flagged_at": sa.DateTime(timezone=True),
+    "flagged_by": sa.Text(),
+    "flag_reason": sa.Text(),
+}
 
 BUNDLE = ("origin_location_id", "destination_location_id")
 CLOSE_URGENT = """

@@ -1,0 +1,58 @@
+"""Room at a location: reserved before a byte is written, so that nothing fails halfway because of another."""
+
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from include.errors import NoSpaceError
+from include.operations.patience import ask_again
+from include.operations.stage import Work
+from include.ops_db.reservations import reserve, reserved_by_others
+from include.storage.interface import Space
+
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Stays free: journals, folders and what others write meanwhile need room too."""
+
+
+def reserve_room(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Space | None]) -> None:
+    """Reserve at the operation's location what it has yet to write there, or wait.
+
+    Args:
+        work: the operation; the reservation ends with its lease.
+        needed_bytes: still to be written; 0 reserves nothing.
+        what: who needs it, for the message.
+        space: looks at the disk; None from a storage that knows no limit.
+
+    Raises:
+        NoSpaceError: there is not enough, with the numbers.
+    """
+    if needed_bytes:
+        seconds = work.topology.host(work.host).lease_seconds
+        ask_again(lambda: _reserve(work, needed_bytes=needed_bytes, what=what, space=space), seconds=seconds)
+
+
+def _reserve(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Space | None]) -> None:
+    lease = work.lease
+    with Session(work.engine) as session, session.begin():
+        here = lease.data_location_id
+        others = reserved_by_others(session, operation_id=lease.operation_id, data_location_id=here)
+        now = space()
+        if now is not None and now.free_bytes - others.size_bytes < needed_bytes + RESERVE_BYTES:
+            promised = (
+                f"; {others.size_bytes:,} of them are reserved for what {others.operations} other operation(s) have yet"
+                " to write there"
+                if others.operations
+                else ""
+            )
+            raise NoSpaceError(
+                f"{work.location.full_name} has {now.free_bytes:,} of {now.total_bytes:,} bytes free{promised}; {what}"
+                f" needs {needed_bytes:,} more, and {RESERVE_BYTES:,} must stay free."
+                " Deletion makes room, or a person does."
+            )
+        reserve(
+            session,
+            operation_id=lease.operation_id,
+            lease_token=lease.token,
+            data_location_id=here,
+            size_bytes=needed_bytes,
+        )
