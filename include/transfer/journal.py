@@ -12,6 +12,27 @@ from pathlib import Path
 from include.transfer.blocks import Block, Content, blocks_of
 
 
+def line_of(block: Block, *, content: Content) -> bytes:
+    """Return what is written about a block, without the end of the line."""
+    return f"{content.checksum} {content.block_bytes} {block.number} {block.checksum}".encode()
+
+
+def named_in(text: bytes, *, content: Content) -> tuple[Block, ...] | None:
+    """Return the blocks that a journal names; None if it is about other content and worth nothing."""
+    *lines, _torn = text.split(b"\n")
+    known = {line_of(block, content=content): block for block in blocks_of(content)}
+    if any(_is_foreign(line, content=content) for line in lines if line not in known):
+        return None
+    return tuple(known[line] for line in dict.fromkeys(lines) if line in known)
+
+
+def _is_foreign(line: bytes, *, content: Content) -> bool:
+    """Tell whether it is a whole line, but of other content."""
+    words = line.split(b" ")
+    here = [content.checksum.encode(), str(content.block_bytes).encode()]
+    return len(words) == 4 and b":" in words[0] and words[:2] != here
+
+
 class Journal:
     """The journal of one part file, at `path`. Raises OSError."""
 
@@ -26,11 +47,7 @@ class Journal:
             text = self.path.read_bytes()
         except FileNotFoundError:
             return ()
-        *lines, _torn = text.split(b"\n")
-        known = {self._line(block): block for block in blocks_of(self._content)}
-        if any(self._is_foreign(line) for line in lines if line not in known):
-            return None
-        return tuple(known[line] for line in dict.fromkeys(lines) if line in known)
+        return named_in(text, content=self._content)
 
     def open(self) -> None:
         """Make ready for `add`."""
@@ -44,7 +61,7 @@ class Journal:
         """Note that `block` is verified and on the disk; durable on return."""
         if self._descriptor is None:
             raise RuntimeError("the journal is not open")
-        os.write(self._descriptor, self._line(block) + b"\n")
+        os.write(self._descriptor, line_of(block, content=self._content) + b"\n")
         os.fdatasync(self._descriptor)
 
     def close(self) -> None:
@@ -57,12 +74,3 @@ class Journal:
         """Remove the file, if it is there."""
         with suppress(FileNotFoundError):
             self.path.unlink()
-
-    def _line(self, block: Block) -> bytes:
-        return f"{self._content.checksum} {self._content.block_bytes} {block.number} {block.checksum}".encode()
-
-    def _is_foreign(self, line: bytes) -> bool:
-        """Tell whether it is a whole line, but of other content."""
-        words = line.split(b" ")
-        here = [self._content.checksum.encode(), str(self._content.block_bytes).encode()]
-        return len(words) == 4 and b":" in words[0] and words[:2] != here

@@ -75,31 +75,31 @@ class SftpReads(asyncssh.SSHClientSession[bytes]):
     async def round_trip(self) -> float:
         """Return the seconds of a request that touches nothing."""
         before = time.perf_counter()
-        await self._ask(_REALPATH, _text(b"/"))
+        await self._ask(_REALPATH, text_of(b"/"))
         return time.perf_counter() - before
 
     async def attributes(self, path: bytes) -> FileAttributes:
         """Of a file, links not followed."""
-        return _attributes(await self._ask(_LSTAT, _text(path)))
+        return attributes_in(await self._ask(_LSTAT, text_of(path)))
 
     async def open(self, path: bytes) -> bytes:
         """Return a handle for reading."""
-        answer = await self._ask(_OPEN, _text(path) + struct.pack(">II", _READ_FLAG, 0))
+        answer = await self._ask(_OPEN, text_of(path) + struct.pack(">II", _READ_FLAG, 0))
         return bytes(answer[13:])
 
     def close(self, handle: bytes) -> None:
         """Give a handle back; nobody waits for the answer."""
         self._number += 1
-        self._send(struct.pack(">BI", _CLOSE, self._number) + _text(handle))
+        self._send(struct.pack(">BI", _CLOSE, self._number) + text_of(handle))
 
     def read(self, handle: bytes, *, offset: int, into: memoryview, done: OnRead) -> None:
         """Ask for as many bytes as `into` is long (at most REQUEST_BYTES). Fewer may come, at the end none."""
         self._number += 1
         self._reads[self._number] = _Read(into, done)
         place = struct.pack(">QI", offset, len(into))
-        self._send(struct.pack(">BI", _READ, self._number) + _text(handle) + place)
+        self._send(struct.pack(">BI", _READ, self._number) + text_of(handle) + place)
 
-    def begin(self, kind: int, *rest: bytes | memoryview) -> "asyncio.Future[bytearray]":
+    def begin(self, kind: int, *rest: bytes | bytearray) -> "asyncio.Future[bytearray]":
         """Send any request; the future brings the packet of the answer, or the error that it was."""
         self._number += 1
         answer = self._answers[self._number] = asyncio.get_running_loop().create_future()
@@ -119,7 +119,7 @@ class SftpReads(asyncssh.SSHClientSession[bytes]):
             asyncio.get_running_loop().call_soon(self._flush)
         self._out += struct.pack(">I", len(packet)) + packet
 
-    def _send_large(self, *parts: bytes | memoryview) -> None:
+    def _send_large(self, *parts: bytes | bytearray) -> None:
         """What has a file's bytes in it goes at once, copied only once."""
         self._flush()
         if self.lost is not None or self._channel is None:
@@ -216,7 +216,8 @@ class SftpReads(asyncssh.SSHClientSession[bytes]):
         self._body = read.into[:length]
 
 
-def _text(value: bytes) -> bytes:
+def text_of(value: bytes) -> bytes:
+    """As SFTP writes it: with its length before it."""
     return struct.pack(">I", len(value)) + value
 
 
@@ -224,12 +225,15 @@ def _error(packet: bytearray) -> Exception | None:
     if packet[4] != _STATUS:
         return None
     code = int.from_bytes(packet[9:13], "big")
+    if code == 0:
+        return None
     length = int.from_bytes(packet[13:17], "big")
     text = packet[17 : 17 + length].decode("utf-8", "replace")
     return _ERRORS.get(code, asyncssh.SFTPFailure)(text)
 
 
-def _attributes(packet: bytearray) -> FileAttributes:
+def attributes_in(packet: bytearray) -> FileAttributes:
+    """What an answer with attributes says."""
     flags = int.from_bytes(packet[9:13], "big")
     position = 13
     size = mode = 0
