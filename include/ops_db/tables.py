@@ -348,6 +348,11 @@ class PhysicalCopy(Base):
         UniqueConstraint("raw_data_file_id", "data_location_id"),
         CheckConstraint("num_nonnulls(raw_data_file_id, raw_data_package_id) = 1", name="one_subject"),
         Index("ix_physical_copy_location", "data_location_id", "status"),
+        Index(
+            "ix_physical_copy_bad",
+            "raw_data_package_id",
+            postgresql_where=text("raw_data_package_id is not null and status in ('corrupt', 'missing')"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)

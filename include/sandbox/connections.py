@@ -10,8 +10,8 @@ The connection id of a DataLocation is its full name. What is in them:
 * `ops_db` (`conn_type` **postgres**): host, port, login, password, schema = the database. Everybody has it.
 
 Each site's workers get the locations they work with and no others: their own; where the site receives transfers, the
-buffers of the other sites; where it has PROCESSING, all archives (the nearest may turn out to be bad). No connection
-is in Airflow's database, so nobody can ask for more.
+buffers of the other sites; where it has PROCESSING or an archive, all archives (the nearest may turn out to be bad,
+and one is repaired from another). No connection is in Airflow's database, so nobody can ask for more.
 """
 
 import json
@@ -82,7 +82,7 @@ def needed_locations(short_name: str, *, topology: Topology) -> tuple[DataLocati
         for location in topology.data_locations
         if location.site == short_name
         or (receives and location.location_type is LocationType.BUFFER)
-        or (location.storage.type == "s3" and _has_processing(short_name, topology.data_locations))
+        or (location.storage.type == "s3" and (receives or _has_processing(short_name, topology.data_locations)))
     )
 
 

@@ -1,17 +1,19 @@
 """Archiving: verified packages go from the site's buffer into its long-term archive.
 
 **What it does.** `plan` wants an Operation for every package that has a verified copy in a buffer of this site and
-none in this archive. `run` uploads it (S3 multipart) while it checks that what it reads is still what was verified,
-then reads the whole object back and compares its checksum. Only then is the sidecar written (`<key without
-.tar>.json`: the manifest, where every file lies in the tar, and IVOA ObsCore fields) and the copy recorded; with its
-first archive the package is `archived`.
+none in this archive; also for one that was lost here or on its way here, is verified in another archive, and that no
+buffer can send any more: that one is read straight from the other archive. `run` uploads it (S3 multipart) while it
+checks that what it reads is still what was verified, then reads the whole object back and compares its checksum. Only
+then is the sidecar written (`<key without .tar>.json`: the manifest, where every file lies in the tar, and IVOA ObsCore
+fields) and the copy recorded; with its first archive the package is `archived`.
 
 **When it is safe to repeat.** Always. An object that is there already is read back, and uploaded again only if it is
-wrong.
+wrong; it is copied to `quarantine/` before.
 
-**When it fails.** If the copy in the buffer is no longer what was verified, it is marked `corrupt` (or `missing`) and
-a person is called: look at the disk. The site it came from sends the package again by itself; once unpacking has
-verified it here, `dts retry` the operation (tried before, it waits for that). If the archive gives back other bytes
+**When it waits.** The copy it was to read is no longer what was verified: it is marked `corrupt` (or `missing`). The
+package comes again by itself from where a good copy is, and is archived then.
+
+**When it fails.** If the archive gives back other bytes
 than it was sent, nothing is recorded and a person is called: look at the store, then `dts retry` the operation or
 clear its task.
 
@@ -22,15 +24,19 @@ archives.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from include.errors import BadInputError, ChecksumMismatchError, MissingFileError, WaitingError
+from include.errors import BadInputError, ChecksumMismatchError, MissingFileError, TransientError, WaitingError
 from include.integrity.manifest import PackageManifest
 from include.integrity.verify import checked_chunks
 from include.lifecycle.package_lock import lock_package
+from include.lifecycle.quarantine import put_aside
+from include.lifecycle.repair import lost_in_archive, other_archive
+from include.lifecycle.sources import ArchiveCopy, mark_bad
 from include.metadata.obscore import obscore_of
 from include.metadata.sidecar import Sidecar, sidecar_key
 from include.operations.decide import sentence
@@ -90,16 +96,17 @@ SOURCE = text(
 ARCHIVED = text(
     """
     update raw_data_package set state = 'archived', archived_at = coalesce(archived_at, now())
-    where id = :package and state in ('waiting', 'transferring')
+    where id = :package and state in ('waiting', 'transferring', 'failed')
     """
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """A verified copy in a buffer of this site."""
+    """A verified copy in a buffer of this site, or (`archived`) in another archive."""
 
-    data_location_id: int
+    data_location_id: int | None = None
+    archived: ArchiveCopy | None = None
     full_name: str
     path: str
 
@@ -122,16 +129,24 @@ class _Package:
 
 
 def plan(planning: Planning) -> None:
-    """Want every package that is verified in a buffer of this site and not in this archive."""
-    here = planning.data_location_id
+    """Want every package that is not in this archive: verified in a buffer of this site, or only in other archives."""
+    here, archive = planning.data_location_id, planning.location.full_name
     rows = planning.session.execute(WAITING, {"here": here, "site": planning.location.site, "most": MOST_A_PLAN})
     operations = [
         NewOperation(
             subject_id=row.id,
             size_bytes=row.size_bytes,
-            explanation=f"It is verified in {row.buffer} and waits to be archived at {planning.location.full_name}.",
+            explanation=f"It is verified in {row.buffer} and waits to be archived at {archive}.",
         )
         for row in rows
+    ]
+    operations += [
+        NewOperation(
+            subject_id=row.id,
+            size_bytes=row.size_bytes,
+            explanation=f"It was lost, and no buffer can send it any more: it is repaired from {row.archive} next.",
+        )
+        for row in lost_in_archive(planning, most=MOST_A_PLAN)
     ]
     want(planning.session, kind=KIND, data_location_id=here, operations=operations)
 
@@ -141,7 +156,7 @@ def run(work: Work) -> Done:
 
     Raises:
         WaitingError: no buffer of the site has a verified copy at the moment.
-        FailedWith: the copy in the buffer is damaged or gone.
+        FailedWith: a WaitingError, the copy that was to be read is damaged or gone.
         ChecksumMismatchError: the archive gives back other bytes than were sent.
         TransientError, NoSpaceError, PermanentError: from the storages.
     """
@@ -168,7 +183,7 @@ def _load(work: Work) -> _Package:
         row = session.execute(PACKAGE, values).one_or_none()
         if row is None:
             raise BadInputError(f"There is no raw_data_package {package_id} in ops-db.")
-        found = session.execute(SOURCE, values).one_or_none()
+        source = _source(session, work, values)
         manifest = load_manifest(session, package_id)
     return _Package(
         id=row.id,
@@ -181,10 +196,17 @@ def _load(work: Work) -> _Package:
         instrument_module=row.instrument_module,
         is_here=row.is_here,
         manifest=manifest,
-        source=_Source(data_location_id=found.data_location_id, full_name=found.full_name, path=found.path)
-        if found
-        else None,
+        source=source,
     )
+
+
+def _source(session: Session, work: Work, values: dict[str, Any]) -> _Source | None:
+    """The copy in the site's buffer; another archive's if nobody can send the package."""
+    found = session.execute(SOURCE, values).one_or_none()
+    if found is not None:
+        return _Source(data_location_id=found.data_location_id, full_name=found.full_name, path=found.path)
+    copy = other_archive(session, raw_data_package_id=values["package"], at=work.location, topology=work.topology)
+    return None if copy is None else _Source(archived=copy, full_name=copy.full_name, path=copy.path)
 
 
 def _put(work: Work, package: _Package, archive: Storage) -> str:
@@ -192,10 +214,15 @@ def _put(work: Work, package: _Package, archive: Storage) -> str:
     if _is_there(work, package, archive):
         return f"was in {work.location.full_name} already"
     if package.source is None:
-        raise WaitingError(f"No buffer at {work.location.site} has a verified copy of {package.manifest.name}.")
+        raise WaitingError(
+            f"No buffer at {work.location.site} has a verified copy of {package.manifest.name}: it comes again from"
+            " where a good copy is."
+        )
+    kept = put_aside(archive, package.path, lease=work.lease, check=work.check)
     archive.write(package.path, _sent(work, package, package.source), size_bytes=package.manifest.size_bytes)
     _read_back(work, package, archive)
-    return f"went from {package.source.full_name} to {work.location.full_name}"
+    aside = f" (what was in its place is kept as {kept})" if kept is not None else ""
+    return f"went from {package.source.full_name} to {work.location.full_name}{aside}"
 
 
 def _is_there(work: Work, package: _Package, archive: Storage) -> bool:
@@ -217,20 +244,36 @@ def _read_back(work: Work, package: _Package, archive: Storage) -> None:
 
 
 def _sent(work: Work, package: _Package, source: _Source) -> Iterator[Chunk]:
-    """The package's bytes from the buffer; FailedWith, so that there is no object, if they are wrong or gone."""
-    what = f"{package.path} in {source.full_name}"
-    read = work.storage_of(source.full_name).read(source.path)
-    chunks = _checked(read, package.manifest, what=what, check=work.check)
+    """The package's bytes from the source; FailedWith, so that there is no object, if they are wrong or gone."""
+    then = f"{package.manifest.name} comes again from where a good copy is, and is archived then."
     try:
-        yield from chunks
+        yield from _read(work, package, source)
     except ChecksumMismatchError as error:
-        told = ChecksumMismatchError(
-            f"{sentence(error)} It was verified before, so this copy is damaged since, and is marked corrupt."
+        if source.archived is not None:
+            _require_wrong_again(work, package, source)
+        told = WaitingError(
+            f"{sentence(error)} It was verified before, so this copy is damaged since, and is marked corrupt. {then}"
         )
         raise FailedWith(told, record=_loss(package, source, CopyStatus.CORRUPT)) from error
     except MissingFileError as error:
-        told_missing = MissingFileError(f"{sentence(error)} This copy was verified before; it is marked missing.")
-        raise FailedWith(told_missing, record=_loss(package, source, CopyStatus.MISSING)) from error
+        told = WaitingError(f"{sentence(error)} This copy was verified before; it is marked missing. {then}")
+        raise FailedWith(told, record=_loss(package, source, CopyStatus.MISSING)) from error
+
+
+def _read(work: Work, package: _Package, source: _Source) -> Iterator[Chunk]:
+    what = f"{package.path} in {source.full_name}"
+    read = work.storage_of(source.full_name).read(source.path)
+    return _checked(read, package.manifest, what=what, check=work.check)
+
+
+def _require_wrong_again(work: Work, package: _Package, source: _Source) -> None:
+    """Read a second time before an archive's copy is called corrupt: a bit may flip on the long way."""
+    try:
+        for _ in _read(work, package, source):
+            pass
+    except ChecksumMismatchError:
+        return
+    raise TransientError(f"{package.path} came wrong from {source.full_name} once, and right when read again.")
 
 
 def _checked(
@@ -277,6 +320,10 @@ def _record(session: Session, package: _Package, *, data_location_id: int) -> No
 
 def _loss(package: _Package, source: _Source, status: CopyStatus) -> Callable[[Session], None]:
     def record(session: Session) -> None:
+        if source.archived is not None:
+            mark_bad(session, raw_data_package_id=package.id, copy=source.archived, status=status)
+            return
+        assert source.data_location_id is not None
         lock_package(session, package.id)
         record_loss(session, [package.id], data_location_id=source.data_location_id, status=status)
 

@@ -14,6 +14,7 @@ from sqlalchemy import CursorResult, Row, select, text
 from sqlalchemy.orm import Session
 
 from include.errors import TransientError
+from include.lifecycle.lost import lost_packages
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Planning
 from include.ops_db.tables import RawDataPackage
@@ -147,6 +148,8 @@ def cut_packages(planning: Planning) -> None:
     _want(planning, [(cut.package.id, cut.portion.size_bytes, cut.why) for cut in cuts])
     forgotten = session.execute(FORGOTTEN, {"here": planning.data_location_id, "most": FILES_A_PLAN})
     _want(planning, [(row.id, row.content_bytes, "it was cut, but nobody is at work on it") for row in forgotten])
+    lost = lost_packages(session, source_location_id=planning.data_location_id, most=FILES_A_PLAN)
+    _want(planning, [(row.id, row.size_bytes, "no good copy of it is known any more") for row in lost])
 
 
 def _cuts(planning: Planning) -> list[_Cut]:

@@ -17,12 +17,17 @@ Let the instrument put the file back as it was filed, then `dts retry` the opera
 made and is `waiting` again. New content that is meant is filed under another path: what was filed once never changes.
 A full buffer is no failure: the operation waits, and looks again every `waiting_seconds`.
 
+**When a package is lost.** A package that was made, and of which no good copy is known any more in any buffer or
+archive, is wanted again. `run` first looks whether a good copy lies in a buffer of this site after all, moves what is
+bad there to `quarantine/`, and makes the package anew: the same files give the same checksum, or it fails and names the
+file. If that cannot be, the package is `failed`, and the explanation says which copies there were.
+
 **How to stop it.** Pause this DAG. Files wait at the source; nothing is deleted there before it is archived.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -43,10 +48,12 @@ from include.errors import (
 from include.integrity.manifest import PackageManifest
 from include.integrity.package import PackageStream, SourceFile, write_package
 from include.lifecycle.leftovers import sweep_parts
+from include.lifecycle.lost import record_lost
 from include.operations.decide import sentence
 from include.operations.stage import Done, FailedWith, Planning, Work
 from include.ops_db.tables import ExecutedObsUnit, RawDataFile, RawDataPackage
 from include.stages.cutting import cut_packages
+from include.stages.remaking import MadeBefore, recorder, without_raw_files
 from include.storage.disk import DiskStorage
 from include.topology import DataLocation, LocationType, OperationKind
 
@@ -93,7 +100,8 @@ class _Package:
     id: int
     name: str
     path: str
-    is_made: bool
+    made: MadeBefore | None
+    """What it was, if this is not the first time."""
     started_at: datetime
     files: tuple[SourceFile, ...]
 
@@ -113,8 +121,11 @@ def run(work: Work) -> Done:
         WrongHostError: the source is not a folder of this host.
     """
     package = _load(work)
-    if package.is_made:
-        return Done(explanation=f"Package {package.name} was made already; nothing is left to do.")
+    if package.made is not None:
+        found = without_raw_files(work, package.made)
+        if isinstance(found, Done):
+            return found
+        package = replace(package, made=found)
     source = work.storage_of(work.location.full_name)
     if not isinstance(source, DiskStorage):
         raise WrongHostError(
@@ -127,6 +138,14 @@ def run(work: Work) -> Done:
         )
     written = _write(work, package, stream)
     manifest = stream.manifest(package.name)
+    if package.made is not None:
+        return Done(
+            explanation=f"Package {package.name} was lost, and is made again from its raw files: it is in"
+            f" {written.buffer.full_name} with the same checksum; bundling takes it from there. Copies were at:"
+            f" {package.made.copies}.{package.made.put_aside}{written.why_not_another}",
+            size_bytes=manifest.size_bytes,
+            record=recorder(package.made, written.buffer, read_back=False),
+        )
     return Done(
         explanation=f"Package {package.name} ({len(manifest.members)} files, {manifest.size_bytes:,} bytes) is in"
         f" {written.buffer.full_name}; bundling takes it from there.{written.why_not_another}",
@@ -151,10 +170,16 @@ def _load(work: Work) -> _Package:
             id=row.RawDataPackage.id,
             name=row.RawDataPackage.name,
             path=row.RawDataPackage.path,
-            is_made=row.RawDataPackage.packaged_at is not None,
+            made=_made_before(row.RawDataPackage),
             started_at=row.started_at,
             files=tuple(SourceFile(path, size, checksum, file_id) for path, size, checksum, file_id in files),
         )
+
+
+def _made_before(row: RawDataPackage) -> MadeBefore | None:
+    if row.size_bytes is None or row.checksum is None:
+        return None
+    return MadeBefore(id=row.id, name=row.name, path=row.path, size_bytes=row.size_bytes, checksum=row.checksum)
 
 
 @contextmanager
@@ -163,6 +188,9 @@ def _blaming_files(work: Work, package: _Package) -> Iterator[None]:
     try:
         yield
     except (PermanentError, IntegrityError) as error:
+        if package.made is not None:
+            lost = type(error)(package.made.cannot_be_made(sentence(error), source=work.location.full_name))
+            raise FailedWith(lost, record=lambda session: record_lost(session, package.id)) from error
         told = type(error)(
             f"Package {package.name} cannot be made at {work.location.full_name}: {sentence(error)}"
             " Let the instrument put back what it filed; other content may be filed under another path."
@@ -223,8 +251,18 @@ class _Chunks:
             with _blaming_files(self.work, self.package):
                 chunk = next(chunks, None)
             if chunk is None:
-                return
+                break
             yield chunk
+        with _blaming_files(self.work, self.package):
+            self._require_same()
+
+    def _require_same(self) -> None:
+        """Before it gets its name: a package that was made before must come out the same."""
+        made, checksum = self.package.made, self.stream.manifest(self.package.name).checksum
+        if made is not None and checksum != made.checksum:
+            raise FileChangedError(
+                f"each file has its checksum, but the package has {checksum}: its observation was given another start"
+            )
 
 
 def _write(work: Work, package: _Package, stream: PackageStream) -> _Written:

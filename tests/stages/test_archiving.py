@@ -169,11 +169,17 @@ def test_an_object_that_is_there_already_is_read_back_instead_of_uploaded(observ
 
 
 @pytest.mark.parametrize("same_size", [True, False])
-def test_a_wrong_object_that_is_there_already_is_not_believed(observatory, archive, same_size):
+def test_a_wrong_object_that_is_there_already_is_not_believed_and_is_kept_aside(observatory, archive, same_size):
     (package,) = unpacked(observatory)
-    S3Storage.write(archive, package.path, [bytes(package.size_bytes if same_size else 5)])
+    wrong = bytes(package.size_bytes if same_size else 5)
+    S3Storage.write(archive, package.path, [wrong])
     assert observatory.run(archiving, HERE).completed == 1
-    assert archive.written == [package.path, sidecar_key(package.path)]
+    kept, *written = archive.written
+    assert written == [package.path, sidecar_key(package.path)]
+    assert kept.startswith("quarantine/")
+    assert kept.endswith(f"-operation-{newest(observatory, KIND).id}-1/{package.path}")
+    assert content(archive, kept) == wrong
+    assert f"kept as {kept}" in newest(observatory, KIND).explanation
     assert checksum_of([content(archive, package.path)]) == package.checksum
 
 
@@ -197,10 +203,11 @@ def test_an_archive_that_gives_back_other_bytes_gets_no_copy_recorded(observator
 def test_a_source_copy_that_changed_is_marked_corrupt_and_makes_no_object(observatory, archive):
     (package,) = unpacked(observatory)
     spoil(observatory, package, DESTINATION)
-    assert len(observatory.run(archiving, HERE).failed) == 1
-    failed = newest(observatory, KIND)
-    assert f"{package.path} in cologne_buffer has checksum" in failed.explanation
-    assert "marked corrupt" in failed.explanation
+    assert observatory.run(archiving, HERE).later == 1
+    waiting = newest(observatory, KIND)
+    assert f"{package.path} in cologne_buffer has checksum" in waiting.explanation
+    assert "marked corrupt" in waiting.explanation
+    assert "comes again from where a good copy is" in waiting.explanation
     assert copy_at(observatory, package, DESTINATION).status is CopyStatus.CORRUPT
     assert archive.stat(package.path) is None
     assert copy_at(observatory, package, HERE) is None
@@ -209,23 +216,8 @@ def test_a_source_copy_that_changed_is_marked_corrupt_and_makes_no_object(observ
 def test_a_source_copy_that_is_gone_is_marked_missing(observatory, archive):
     (package,) = unpacked(observatory)
     (observatory.folder(DESTINATION) / package.path).unlink()
-    assert len(observatory.run(archiving, HERE).failed) == 1
-    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.MISSING
-
-
-def test_without_a_verified_copy_it_waits_and_a_repaired_one_is_archived(observatory, archive):
-    (package,) = unpacked(observatory)
-    spoil(observatory, package, DESTINATION)
-    observatory.run(archiving, HERE)
-    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="again")
     assert observatory.run(archiving, HERE).later == 1
-    assert "No buffer at cologne has a verified copy" in newest(observatory, KIND).explanation
-    bundled(observatory, [package])
-    (observatory.folder(DESTINATION) / package.path).unlink()
-    observatory.run(transfer, DESTINATION)
-    observatory.run(unpacking, DESTINATION)
-    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="again")
-    assert observatory.run(archiving, HERE).completed == 1
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.MISSING
 
 
 def test_a_corrupt_archive_copy_is_planned_again_and_repaired_from_the_buffer(observatory, archive):

@@ -35,6 +35,12 @@ def _open_bundles_are_unique_by(*columns: str) -> None:
 
 
 def upgrade() -> None:
+    op.create_index(
+        "ix_physical_copy_bad",
+        "physical_copy",
+        ["raw_data_package_id"],
+        postgresql_where=sa.text("raw_data_package_id is not null and status in ('corrupt', 'missing')"),
+    )
     for name, kind in FLAG.items():
         op.add_column("executed_obs_unit", sa.Column(name, kind, nullable=True))
     op.create_index(
@@ -101,6 +107,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_physical_copy_bad", table_name="physical_copy")
     op.drop_index("ix_space_reservation_location", table_name="space_reservation")
     op.drop_table("space_reservation")
     op.drop_index("ix_transfer_decision_route", table_name="transfer_decision")
