@@ -16,12 +16,15 @@ FORGETFUL = frozenset({"tmpfs", "ramfs"})
 def judge_reach(name: str, folder: str, *, filesystem: Filesystem, user: str) -> Finding:
     """Judge a folder that this user could write to."""
     forgets = filesystem.kind in FORGETFUL
+    remark = ": a restart of the host loses everything there" if forgets else ""
+    if user == "root":
+        remark += "; root may write everywhere, so run it as the worker's account to know more"
     return Finding(
         area=Area.DISK,
         what=f"{name}, reached",
         verdict=Verdict.BAD if forgets else Verdict.GOOD,
         sentence=f"{folder} is on {filesystem.kind} ({filesystem.device}, mounted at {filesystem.mounted_at}),"
-        f" writable by {user}{': a restart of the host loses everything there' if forgets else ''}.",
+        f" writable by {user}{remark}.",
         advice="Put the location on a disk." if forgets else "",
     )
 

@@ -2,7 +2,7 @@
 
 from include.doctor import words
 from include.doctor.finding import Area, Finding, Verdict, not_measured
-from include.doctor.forecast import Line, many_streams, one_stream
+from include.doctor.forecast import MOST_STREAMS, Line, many_streams, one_stream
 from include.doctor.kernel import Kernel
 
 SYSCTL_FILE = "/etc/sysctl.d/90-dts.conf"
@@ -59,9 +59,9 @@ def forecast(kernel: Kernel, *, line: Line, where: str) -> Finding:
         area=Area.KERNEL,
         what=what,
         verdict=Verdict.COULD_BE_BETTER,
-        sentence=f"{sentence} if the other end is set like this one (buffers of {words.size(buffer)}, {kernel.control}), 32 of them about"
-        f" {words.about(together)}; with {_mega(wanted_buffer(line))} buffers and bbr at both ends one carries about"
-        f" {words.about(then)}.",
+        sentence=f"{sentence} if the other end is set alike (buffers of {words.size(buffer)}, {kernel.control}),"
+        f" {MOST_STREAMS} of them about {words.about(together)}; with {_mega(wanted_buffer(line))} buffers and bbr at"
+        f" both ends one carries about {words.about(then)}.",
         advice=f"Change the settings here and at the other end ({where}), whose own decide how fast it sends.",
         value=now / 1e6,
         unit="MB/s",
