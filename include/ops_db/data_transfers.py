@@ -65,7 +65,7 @@ _TRANSFER = text(
 
 _PACKAGES = text(
     f"""
-    select p.id, p.name, p.path, p.size_bytes, p.checksum, p.block_bytes, p.block_checksums,
+    select p.id, p.name, p.path, p.size_bytes, p.checksum, p.block_bytes, p.block_checksums, m.frame_bytes,
       sent.status as status_at_origin, here.status as status_here
     from data_transfer t
     join data_transfer_package_member m on m.data_transfer_package_id = t.data_transfer_package_id
@@ -137,6 +137,8 @@ class ExpectedPackage:
     checksum: str
     block_bytes: int
     block_checksums: tuple[str, ...]
+    frame_bytes: tuple[int, ...] | None
+    """Of its compressed twin at the origin; None: it has none."""
     status_at_origin: CopyStatus | None
     status_here: CopyStatus | None
     """Of its copy at the destination; None: it never had one."""
@@ -235,6 +237,7 @@ def _expected(row: Row[Any]) -> ExpectedPackage:
         checksum=row.checksum,
         block_bytes=row.block_bytes,
         block_checksums=tuple(row.block_checksums),
+        frame_bytes=None if row.frame_bytes is None else tuple(row.frame_bytes),
         status_at_origin=CopyStatus(row.status_at_origin) if row.status_at_origin else None,
         status_here=CopyStatus(row.status_here) if row.status_here else None,
     )

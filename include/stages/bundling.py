@@ -1,7 +1,7 @@
 """Bundling: packages that must leave a buffer are gathered into a DataTransferPackage, a list for one destination.
 
 **What it does.** `plan` puts every package that must go from this buffer to another site into the open bundle of its
-destination, oldest first, whatever observation it belongs to:
+destination, instruments in turn by bytes, each instrument's oldest first, whatever observation it belongs to:
 
 - *primary*, at a site without an archive: each bundle goes to one archive site, in turn (the site whose last bundle is
   oldest is next; ops-db knows, so a restart changes nothing). Data leaves the observatory once.
@@ -11,12 +11,16 @@ destination, oldest first, whatever observation it belongs to:
 A package goes again if its transfer failed for good or was cancelled, or if its copy was lost where it had arrived,
 before an archive had it. A bundle closes `bundle_max_age_seconds` after it
 was opened, or as soon as it holds `bundle_max_bytes`; a larger package has a bundle to itself. One bundle for each
-destination is open at a time: what finds it full waits until it is closed. `run` closes a bundle and orders its
-transfer, which the destination then pulls; it moves nothing itself.
+destination is open at a time: what finds it full waits until it is closed, or until less than four full bundles are on
+their way there. What overtakes (a flagged observation, a package that a scientist waits for) has a bundle of its own,
+which closes at once; one that it was put into before closes at once, too. `run` closes a bundle and orders its
+transfer, which the destination then pulls; it moves nothing itself. Where the route says `compression: zstd`, it makes
+compressed twins of the packages first, below `compressed/` in this buffer, as many as are worth it and have room.
 
 **When it is safe to repeat.** Always. A bundle is closed once, and a closed one never changes.
 
-**When it fails.** Only ops-db is touched: once it is well, `dts retry` the operation or clear its task.
+**When it fails.** Compressing never fails it: what has no twin goes as it is. Else only ops-db is touched: once it is
+well, `dts retry` the operation or clear its task.
 
 **How to stop it.** Pause this DAG. Packages wait in the buffer.
 """
@@ -29,6 +33,7 @@ from sqlalchemy.orm import Session
 from include.errors import TransientError
 from include.operations.stage import Done, Planning, Work
 from include.ops_db.states import BundleState
+from include.stages.compressing import Compressed, compress
 from include.stages.gathering import gather
 from include.topology import OperationKind
 
@@ -71,19 +76,22 @@ def plan(planning: Planning) -> None:
 
 def run(work: Work) -> Done:
     """Close one bundle and order its transfer."""
+    assert work.lease.data_transfer_package_id is not None
     named = {"bundle_id": work.lease.data_transfer_package_id}
     with Session(work.engine) as session:
         bundle = session.execute(BUNDLE, named).one()
         content = session.execute(CONTENT, named).one()
     if bundle.state == BundleState.CLOSED:
         return Done(explanation=f"The bundle to {bundle.destination} was closed already; nothing is left to do.")
+    compressed = compress(work, bundle_id=work.lease.data_transfer_package_id, destination=bundle.destination)
     return Done(
         explanation=f"The bundle is closed with {content.packages} package(s) of {int(content.size_bytes):,} bytes;"
-        f" {bundle.destination} pulls it next.",
-        record=lambda session: _close(session, named),
+        f" {bundle.destination} pulls it next.{compressed.explanation}",
+        record=lambda session: _close(session, named, compressed),
     )
 
 
-def _close(session: Session, named: dict[str, int | None]) -> None:
+def _close(session: Session, named: dict[str, int], compressed: Compressed) -> None:
+    compressed.remember(session, bundle_id=named["bundle_id"])
     if cast("CursorResult[Any]", session.execute(CLOSE, named)).rowcount != 1:
         raise TransientError(f"Bundle {named['bundle_id']} was closed by somebody else meanwhile.")

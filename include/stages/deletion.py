@@ -20,12 +20,13 @@ time is `missing`; the explanation names it too.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from include.errors import IntegrityError, LeaseLostError, PermanentError, TransientError, WaitingError
+from include.errors import DtsError, IntegrityError, LeaseLostError, PermanentError, TransientError, WaitingError
 from include.lifecycle.copies import BEGUN
 from include.lifecycle.gate import Allowed, NothingToDelete, Refused, allow_deletion
 from include.lifecycle.lease_watch import LeaseWatch
@@ -40,7 +41,9 @@ from include.operations.stage import Done, FailedWith, Planning, Work
 from include.ops_db.places import require_applied
 from include.ops_db.states import CopyStatus
 from include.storage.disk import DiskStorage
+from include.storage.interface import Storage
 from include.topology import LocationType, OperationKind
+from include.transfer.compressed_twin import twin_path
 
 __all__ = ["KIND", "plan", "preview", "run"]
 
@@ -156,6 +159,8 @@ def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: Le
         done = {fate.copy_id for fate in fates}
         fates += [Fate(copy_id=copy.id, status=rest) for copy in copies if copy.id not in done]
         raise FailedWith(error, record=_recording(work, fates)) from error
+    if work.location.location_type is LocationType.BUFFER:
+        _delete_twins(storage, copies)
     if work.location.location_type is LocationType.PROCESSING and isinstance(storage, DiskStorage):
         sweep_parts(storage, (file.path.rpartition("/")[0] for copy in copies for file in copy.files))
     record = _recording(work, fates)
@@ -175,6 +180,13 @@ def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: Le
         size_bytes=sum(fate.size_bytes for fate in fates),
         record=record,
     )
+
+
+def _delete_twins(storage: Storage, copies: Sequence[DoomedCopy]) -> None:
+    """Their compressed twins go with them; the next bundling sweeps away what stays."""
+    with suppress(DtsError):
+        for file in (file for copy in copies for file in copy.files):
+            storage.delete(twin_path(file.path))
 
 
 def _what_went(work: Work, package: str, fates: Sequence[Fate]) -> str:

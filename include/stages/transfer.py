@@ -48,7 +48,8 @@ from include.ops_db.states import WorkStatus
 from include.stages.under_way import TimetableBegan, UnderWay
 from include.storage.disk import DiskStorage
 from include.topology import OperationKind
-from include.transfer.blocks import Item
+from include.transfer.blocks import Item, Twin
+from include.transfer.compressed_twin import twin_path
 from include.transfer.part_file import missing_bytes
 from include.transfer.pull import YIELD_SECONDS, DamagedOriginError, Origin, Pulled, pull
 
@@ -86,7 +87,7 @@ def run(work: Work) -> Done:
     if not isinstance(destination, DiskStorage):
         raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled there.")
     aside = put_corrupt_aside(work, transfer, destination)
-    items = [Item(package.path, package) for package in transfer.packages if not package.is_bad_at_origin]
+    items = [_item(package) for package in transfer.packages if not package.is_bad_at_origin]
     bad = [
         package
         for package in transfer.packages
@@ -104,6 +105,11 @@ def run(work: Work) -> Done:
         size_bytes=pulled.bytes_sent,
         record=lambda session: record_transferred(session, transfer.id),
     )
+
+
+def _item(package: ExpectedPackage) -> Item:
+    twin = None if package.frame_bytes is None else Twin(twin_path(package.path), package.frame_bytes)
+    return Item(package.path, package, twin)
 
 
 def _operation(transfer: WaitingTransfer) -> NewOperation:
@@ -129,7 +135,8 @@ def _pull(work: Work, transfer: TransferOnItsWay, items: list[Item], destination
                 sent_before += under_way.sent_bytes
                 under_way.begin_again()
                 continue
-            return replace(pulled, bytes_sent=pulled.bytes_sent + sent_before)
+            received = 0 if sent_before else pulled.bytes_received  # of the whole, or nobody is told
+            return replace(pulled, bytes_sent=pulled.bytes_sent + sent_before, bytes_received=received)
 
 
 def _pull_paced(
@@ -179,7 +186,12 @@ def _go_on_without(transfer: TransferOnItsWay, left: LeftOut, bad: list[Expected
 def _account(transfer: TransferOnItsWay, pulled: Pulled, *, count: int, seconds: float) -> str:
     rate = pulled.bytes_sent / 1e6 / max(seconds, 1e-3)
     skipped = f" {pulled.bytes_skipped:,} bytes were here already and not sent again." if pulled.bytes_skipped else ""
+    compressed = (
+        f" Over the link they were {pulled.bytes_received:,}, compressed."
+        if 0 < pulled.bytes_received < pulled.bytes_sent
+        else ""
+    )
     return (
         f"{count} package(s) of data transfer {transfer.id}: {pulled.bytes_sent:,} bytes came from"
-        f" {transfer.origin} in {seconds:.1f} s ({rate:.1f} MB/s).{skipped}"
+        f" {transfer.origin} in {seconds:.1f} s ({rate:.1f} MB/s).{compressed}{skipped}"
     )
