@@ -10,10 +10,11 @@ from include.errors import MissingFileError, PermanentError, TransientError
 from include.storage.interface import CHUNK_BYTES, Chunk, FileStat, Space
 from include.storage.paths import checked_folder, checked_path
 from include.storage.s3_client import S3Address, error_code, s3_client, s3_errors
-from include.storage.s3_upload import PARALLEL_PARTS, PART_BYTES, Target, part_size, upload
+from include.storage.s3_upload import MOST_CONNECTIONS, PART_BYTES, Target, part_size, upload
 from include.storage.sized import sized
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 
@@ -23,7 +24,8 @@ class S3Storage:
     def __init__(self, address: S3Address, *, part_bytes: int = PART_BYTES) -> None:
         self.address = address
         self._part_bytes = part_bytes
-        self._client = s3_client(address, connections=PARALLEL_PARTS + 2)
+        self._client = s3_client(address, connections=MOST_CONNECTIONS)
+        self._streaming: S3Client | None = None
 
     def stat(self, path: str) -> FileStat | None:
         checked_path(path)
@@ -62,6 +64,13 @@ class S3Storage:
         part_bytes = part_size(size_bytes, smallest=self._part_bytes)
         upload(target, sized(chunks, size_bytes=size_bytes, what=self._place(path)), part_bytes=part_bytes)
 
+    def streamed(self, path: str) -> Target:
+        """Return an object to be, for whoever sends its parts as they are read (transfer/to_s3.py)."""
+        checked_path(path)
+        if self._streaming is None:
+            self._streaming = s3_client(self.address, connections=MOST_CONNECTIONS, signs_content=False)
+        return Target(client=self._streaming, address=self.address, path=path, key=self._key(path))
+
     def delete(self, path: str) -> bool:
         if self.stat(path) is None:
             return False
@@ -88,6 +97,8 @@ class S3Storage:
 
     def close(self) -> None:
         self._client.close()
+        if self._streaming is not None:
+            self._streaming.close()
 
     def _key(self, path: str) -> str:
         return f"{self.address.prefix.strip('/')}/{path}" if self.address.prefix.strip("/") else path

@@ -17,10 +17,13 @@ from urllib3.exceptions import HTTPError
 from include.errors import BadInputError, DtsError, MissingFileError, NoSpaceError, PermanentError, TransientError
 
 if TYPE_CHECKING:
+    from botocore.config import _S3Dict
     from mypy_boto3_s3 import S3Client
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 120  # completing a multipart upload of 50 GB takes a store a while
+
+_UNSIGNED: "_S3Dict" = {"payload_signing_enabled": False}
 
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _REFUSED = {
@@ -51,8 +54,11 @@ class S3Address:
         return f"bucket {self.bucket} at {self.endpoint_url}"
 
 
-def s3_client(address: S3Address, *, connections: int) -> "S3Client":
-    """Safe for use by several threads. Tries of its own are few: ops-db decides when to try again."""
+def s3_client(address: S3Address, *, connections: int, signs_content: bool = True) -> "S3Client":
+    """Safe for use by several threads. Tries of its own are few: ops-db decides when to try again.
+
+    `signs_content=False` for bytes that are sent as they are read, once: signing them would read them twice.
+    """
     return boto3.session.Session().client(
         "s3",
         endpoint_url=address.endpoint_url,
@@ -64,7 +70,7 @@ def s3_client(address: S3Address, *, connections: int) -> "S3Client":
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": 3},
             max_pool_connections=connections,
-            s3={"addressing_style": "path"},
+            s3={"addressing_style": "path"} if signs_content else {"addressing_style": "path", **_UNSIGNED},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),

@@ -9,10 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, cast
 
+from botocore.exceptions import ClientError
+
+from include.errors import TransientError
 from include.storage.interface import Chunk
-from include.storage.s3_client import S3Address, s3_errors
+from include.storage.s3_client import S3Address, error_code, s3_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 PART_BYTES = 16 * 1024 * 1024
 PARALLEL_PARTS = 4
 MOST_PARTS = 10_000  # what S3 allows
+MOST_CONNECTIONS = 18
 _ROUND_BYTES = 1024 * 1024
 
 
@@ -30,6 +34,15 @@ def part_size(size_bytes: int | None, *, smallest: int = PART_BYTES) -> int:
         return smallest
     needed = -(-size_bytes // MOST_PARTS)
     return -(-needed // _ROUND_BYTES) * _ROUND_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class SentPart:
+    """A part that a store has, of an upload that is not complete."""
+
+    number: int
+    size_bytes: int
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,45 @@ class Target:
                 Bucket=self.address.bucket, Key=self.key, UploadId=upload_id, PartNumber=number, Body=_body(part)
             )
         return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def send_stream(self, body: "IO[bytes]", *, size_bytes: int, number: int, upload_id: str) -> "CompletedPartTypeDef":
+        """A part of exactly this size. What reading `body` raises comes out as a TransientError."""
+        with s3_errors(self.address, self.path):
+            answer = self.client.upload_part(
+                Bucket=self.address.bucket,
+                Key=self.key,
+                UploadId=upload_id,
+                PartNumber=number,
+                ContentLength=size_bytes,
+                Body=body,
+            )
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def uploads(self) -> list[str]:
+        """Ids of multipart uploads of this key that were begun and never completed, the newest first."""
+        found = []
+        try:
+            with s3_errors(self.address, self.path):
+                pages = self.client.get_paginator("list_multipart_uploads")
+                for page in pages.paginate(Bucket=self.address.bucket, Prefix=self.key):
+                    found += [upload for upload in page.get("Uploads", ()) if upload["Key"] == self.key]
+        except TransientError as error:
+            if isinstance(error.__cause__, ClientError) and error_code(error.__cause__) == "NoSuchUpload":
+                return []  # rclone's word for a bucket that never saw one
+            raise
+        return [upload["UploadId"] for upload in sorted(found, key=lambda one: one["Initiated"], reverse=True)]
+
+    def parts(self, upload_id: str) -> list[SentPart]:
+        """What the store has of an upload."""
+        with s3_errors(self.address, self.path):
+            pages = self.client.get_paginator("list_parts").paginate(
+                Bucket=self.address.bucket, Key=self.key, UploadId=upload_id
+            )
+            return [
+                SentPart(part["PartNumber"], part["Size"], part["ETag"])
+                for page in pages
+                for part in page.get("Parts", ())
+            ]
 
     def complete(self, parts: "list[CompletedPartTypeDef]", *, upload_id: str) -> None:
         with s3_errors(self.address, self.path):

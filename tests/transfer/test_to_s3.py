@@ -1,0 +1,253 @@
+"""Into an S3 bucket by parts, from a folder, an SFTP server and another bucket."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from include.errors import LeaseLostError, TransientError
+from include.sandbox.s3 import S3
+from include.storage.disk import DiskStorage
+from include.storage.s3 import S3Storage
+from include.storage.s3_client import S3Address
+from include.storage.s3_upload import MOST_PARTS
+from include.transfer import to_s3
+from include.transfer.pulled import DamagedOriginError, Origin, Pulled
+from include.transfer.to_s3 import parts_of, put
+from tests.transfer.samples import item_of, some_bytes
+from tests.transfer.samples import put as put_file
+
+MIB = 1024 * 1024
+BLOCK = 2 * MIB
+PART = 5 * MIB
+SIZE = 31 * MIB + 77
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Address]:
+    with S3.running(tmp_path_factory.mktemp("s3"), bucket="archive") as store:
+        yield S3Address(endpoint_url=store.endpoint, bucket=store.bucket, key=store.key, secret=store.secret)
+
+
+def client(address: S3Address):
+    return boto3.client(
+        "s3",
+        endpoint_url=address.endpoint_url,
+        aws_access_key_id=address.key,
+        aws_secret_access_key=address.secret,
+        region_name="us-east-1",
+    )
+
+
+@pytest.fixture
+def archive(store: S3Address, request: pytest.FixtureRequest) -> Iterator[S3Storage]:
+    address = replace(store, bucket=f"b{abs(hash(request.node.name)) % 10**10}", prefix="raw")
+    client(address).create_bucket(Bucket=address.bucket)
+    with closing(S3Storage(address)) as storage:
+        yield storage
+
+
+def uploads_in(archive: S3Storage) -> list[object]:
+    try:
+        found = client(archive.address).list_multipart_uploads(Bucket=archive.address.bucket)
+    except ClientError:
+        return []
+    return list(found.get("Uploads", ()))
+
+
+@dataclass
+class Watched(DiskStorage):
+    """Remembers what was read, and lies about a byte so many times."""
+
+    root: Path
+    lies: int = 0
+    lie_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.reads: list[tuple[int, int | None]] = []
+
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        self.reads.append((offset, length))
+        for chunk in super().read(path, offset=offset, length=length):
+            if self.lies and offset <= self.lie_at < offset + len(chunk):
+                self.lies -= 1
+                wrong = bytearray(chunk)
+                wrong[self.lie_at - offset] ^= 0xFF
+                yield bytes(wrong)
+            else:
+                yield chunk
+            offset += len(chunk)
+
+
+def put_all(item, storage, archive, **options) -> Pulled:
+    return put(item, origin=Origin("ccat_buffer", storage), archive=archive, smallest_part=PART, **options)
+
+
+def content(archive: S3Storage, path: str) -> bytes:
+    return b"".join(archive.read(path))
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, 3 * BLOCK, 3 * BLOCK + 1, SIZE])
+def test_files_of_all_sizes_are_there_as_they_were(archive, origin_root, size):
+    item = put_file(some_bytes(size), at=origin_root, block_bytes=BLOCK)
+    assert put_all(item, DiskStorage(origin_root), archive) == Pulled(size, 0, finished=True)
+    assert content(archive, item.path) == some_bytes(size)
+    assert uploads_in(archive) == []
+
+
+def test_parts_are_whole_blocks_and_each_is_read_once(archive, origin_root):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    there = Watched(origin_root)
+    put_all(item, there, archive)
+    step = 3 * BLOCK
+    assert sorted(there.reads) == [(at, min(step, SIZE - at)) for at in range(0, SIZE, step)]
+
+
+@pytest.mark.parametrize("size", [10**9, 50 * 10**9, 5 * 2**40])
+def test_up_to_5_tb_need_no_more_parts_than_s3_allows(size):
+    block = 64 * MIB
+
+    class Content:
+        name = checksum = "some"
+        size_bytes = size
+        block_bytes = block
+        block_checksums = ("",) * -(-size // block)
+
+    parts = parts_of(to_s3.Item("some.tar", Content()))
+    assert len(parts) <= MOST_PARTS
+    assert parts[-1].offset + parts[-1].size_bytes == size
+    assert all(part.size_bytes % block == 0 and part.size_bytes <= 5 * 2**30 for part in parts[:-1])
+
+
+def test_from_an_sftp_server(archive, origin_root, served, cable):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    assert put_all(item, served, archive) == Pulled(SIZE, 0, finished=True)
+    assert content(archive, item.path) == some_bytes(SIZE)
+    assert cable.connections > 1
+
+
+def test_from_another_bucket(archive, store, origin_root):
+    item = item_of(some_bytes(SIZE), block_bytes=BLOCK)
+    with closing(S3Storage(replace(store, prefix="elsewhere"))) as there:
+        there.write(item.path, [some_bytes(SIZE)])
+        assert put_all(item, there, archive) == Pulled(SIZE, 0, finished=True)
+    assert content(archive, item.path) == some_bytes(SIZE)
+
+
+def test_it_is_read_from_where_it_lies_there(archive, origin_root):
+    item = put_file(some_bytes(SIZE), at=origin_root, path="other/name.tar", block_bytes=BLOCK)
+    there = replace(item, path="chai/one.tar")
+    put_all(there, DiskStorage(origin_root), archive, source_path="other/name.tar")
+    assert content(archive, "chai/one.tar") == some_bytes(SIZE)
+
+
+def test_what_the_store_has_of_an_upload_that_was_cut_off_is_not_sent_again(archive, origin_root):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+
+    def stop() -> None:
+        raise LeaseLostError("somebody else has it")
+
+    with pytest.raises(LeaseLostError):
+        put_all(item, DiskStorage(origin_root), archive, check=stop)
+    assert archive.stat(item.path) is None
+    assert len(uploads_in(archive)) == 1
+    again = put_all(item, DiskStorage(origin_root), archive)
+    assert again.bytes_skipped >= 3 * BLOCK
+    assert (again.bytes_sent + again.bytes_skipped, again.finished) == (SIZE, True)
+    assert content(archive, item.path) == some_bytes(SIZE)
+    assert uploads_in(archive) == []
+
+
+def test_it_hands_back_when_time_is_up_and_goes_on(archive, origin_root):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    sittings = []
+    while not sittings or not sittings[-1].finished:
+        sittings.append(put_all(item, DiskStorage(origin_root), archive, yield_after_seconds=0))
+        assert sittings[-1].bytes_sent
+    assert len(sittings) > 1
+    assert sum(sitting.bytes_sent for sitting in sittings) == SIZE
+    assert content(archive, item.path) == some_bytes(SIZE)
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+def test_a_block_that_comes_wrong_once_is_read_again(archive, origin_root, size):
+    item = put_file(some_bytes(size), at=origin_root, block_bytes=BLOCK)
+    there = Watched(origin_root, lies=1, lie_at=size - 3)
+    assert put_all(item, there, archive).finished
+    assert there.lies == 0
+    assert content(archive, item.path) == some_bytes(size)
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+def test_a_damaged_file_is_named_and_makes_neither_object_nor_parts(archive, origin_root, size):
+    item = put_file(some_bytes(size), at=origin_root, block_bytes=BLOCK)
+    wrong = bytearray(some_bytes(size))
+    wrong[size - 3] ^= 0xFF
+    (origin_root / item.path).write_bytes(wrong)
+    with pytest.raises(DamagedOriginError, match=r"in ccat_buffer: block \d+ .* has checksum xxh3-128:") as caught:
+        put_all(item, DiskStorage(origin_root), archive)
+    assert caught.value.items == (item,)
+    assert archive.stat(item.path) is None
+    assert uploads_in(archive) == []
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+def test_a_short_file_and_a_missing_one_are_named(archive, origin_root, size):
+    item = put_file(some_bytes(size), at=origin_root, block_bytes=BLOCK)
+    (origin_root / item.path).write_bytes(some_bytes(size)[:-1])
+    with pytest.raises(DamagedOriginError, match=f"has {size - 1} bytes instead of {size}"):
+        put_all(item, DiskStorage(origin_root), archive)
+    (origin_root / item.path).unlink()
+    with pytest.raises(DamagedOriginError) as caught:
+        put_all(item, DiskStorage(origin_root), archive)
+    assert caught.value.missing == (item,)
+    assert uploads_in(archive) == []
+
+
+def test_a_store_that_goes_away_is_a_passing_trouble_and_an_upload_it_forgot_is_begun_anew(tmp_path, origin_root):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    with S3.running(tmp_path / "s3", bucket="archive") as store:
+        address = S3Address(endpoint_url=store.endpoint, bucket="archive", key=store.key, secret=store.secret)
+        with pytest.raises(TransientError):
+            put_all(item, DiskStorage(origin_root), S3Storage(address), on_progress=lambda _: store.daemon.kill())
+    with S3.running(tmp_path / "s3 again", bucket="archive") as store:
+        address = S3Address(endpoint_url=store.endpoint, bucket="archive", key=store.key, secret=store.secret)
+        assert put_all(item, DiskStorage(origin_root), S3Storage(address)).finished
+        assert content(S3Storage(address), item.path) == some_bytes(SIZE)
+
+
+KILLED = """
+import json, os, signal, sys
+from include.storage.disk import DiskStorage
+from include.storage.s3 import S3Storage
+from include.storage.s3_client import S3Address
+from include.transfer.pulled import Origin
+from include.transfer.to_s3 import put
+from tests.transfer.samples import item_of
+order = json.loads(sys.argv[1])
+item = item_of(open(order["root"] + "/chai/20260101/one.tar", "rb").read(), block_bytes=order["block"])
+put(item, origin=Origin("ccat_buffer", DiskStorage(order["root"])), archive=S3Storage(S3Address(**order["address"])),
+    smallest_part=order["part"], on_progress=lambda _: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_killed_in_the_middle_it_goes_on_with_what_the_store_has(archive, origin_root):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    order = {"root": str(origin_root), "block": BLOCK, "part": PART, "address": asdict(archive.address)}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps(order)], check=False, cwd=Path(__file__).parents[2], timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert os.path.lexists(origin_root / item.path)
+    again = put_all(item, DiskStorage(origin_root), archive)
+    assert again.bytes_skipped >= 3 * BLOCK
+    assert content(archive, item.path) == some_bytes(SIZE)
