@@ -25,7 +25,14 @@ SANDBOX_PEAK_BYTES_A_DAY = 10**10
 Host = Annotated[
     str | None, typer.Option(help="Which host of the topology this is; by default DTS_HOST.", show_default=False)
 ]
-Seconds = Annotated[float, typer.Option(min=0.5, max=600, help="How long each measurement may take.")]
+Seconds = Annotated[
+    float,
+    typer.Option(
+        min=0.5,
+        max=600,
+        help="How long each measurement may take; that of one connection over a long line three times.",
+    ),
+]
 MostMb = Annotated[int, typer.Option("--most-mb", min=8, help="How many MB each measurement may move.")]
 PeakTb = Annotated[
     float | None,

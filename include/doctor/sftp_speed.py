@@ -15,6 +15,7 @@ from itertools import count
 
 import asyncssh
 
+from include.doctor.forecast import FAR_SECONDS
 from include.doctor.rates import Rate, Sample, steady, warm_up_seconds
 from include.errors import DtsError, TransientError
 from include.storage.sftp_connection import SftpAddress, SftpConnection
@@ -30,6 +31,9 @@ CONNECTS_AT_ONCE = 8
 LEAST_REQUESTS = 4
 MOST_REQUESTS = 128
 LINE_BYTES_PER_SECOND = 125_000_000
+FAR_TIMES = 3
+"""One connection over a far line is measured so much longer: cubic begins with several times what loss leaves it in the
+end (10, then 2 MB/s on the test link), and takes ten seconds and more to come down."""
 ZEROS = b"/dev/zero"
 
 
@@ -94,7 +98,7 @@ async def _measured(address: SftpAddress, *, bounds: Bounds, streams_for: Callab
         if readable is None:
             why = f"no file of {SMALLEST_BYTES // 1_000_000} MB or more lies in {address.root}"
             return PeerSpeed(trip, took, cipher, why_not=why)
-        one = await _rate([line], readable, bounds=bounds, round_trip_seconds=trip)
+        one = await _one_rate(line, readable, bounds=bounds)
         await _drop(lines)  # what it has still under way would take its part of the line
         streams = streams_for(trip)
         lines = await _more(address, streams)
@@ -162,7 +166,22 @@ async def _first_large(line: Line, root: str) -> tuple[str, int]:
     return "", 0
 
 
-async def _rate(lines: Sequence[Line], file: Readable, *, bounds: Bounds, round_trip_seconds: float) -> Rate | None:
+async def _one_rate(line: Line, file: Readable, *, bounds: Bounds) -> Rate | None:
+    trip = line.round_trip_seconds
+    if trip < FAR_SECONDS:
+        return await _rate([line], file, bounds=bounds, round_trip_seconds=trip)
+    longer = Bounds(FAR_TIMES * bounds.seconds, bounds.most_bytes)
+    return await _rate([line], file, bounds=longer, round_trip_seconds=trip, warm_up=bounds.seconds)
+
+
+async def _rate(
+    lines: Sequence[Line],
+    file: Readable,
+    *,
+    bounds: Bounds,
+    round_trip_seconds: float,
+    warm_up: float | None = None,
+) -> Rate | None:
     under_way = 2 * round_trip_seconds * LINE_BYTES_PER_SECOND / len(lines) / REQUEST_BYTES
     requests = min(max(LEAST_REQUESTS, int(under_way)), MOST_REQUESTS)
     readers = [_Reader(line, file, start=number / len(lines)) for number, line in enumerate(lines)]
@@ -177,8 +196,8 @@ async def _rate(lines: Sequence[Line], file: Readable, *, bounds: Bounds, round_
         samples.append(Sample(time.monotonic() - begun, sum(reader.bytes for reader in readers)))
     for reader in readers:
         reader.is_over = True
-    warm_up = warm_up_seconds(round_trip_seconds=round_trip_seconds, seconds=bounds.seconds)
-    return steady(samples, warm_up=warm_up)
+    usual = warm_up_seconds(round_trip_seconds=round_trip_seconds, seconds=bounds.seconds)
+    return steady(samples, warm_up=usual if warm_up is None else warm_up)
 
 
 class _Reader:

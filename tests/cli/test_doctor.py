@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from include.cli import doctor_patient
+from include.doctor.connections import s3_address, sftp_address
 from include.sandbox.s3 import S3
 from include.sandbox.sftp import Sftp
+from include.sandbox.state import State, Store
 from tests.observatory import Observatory
 
 SHORT = ("--seconds", "0.5", "--most-mb", "20", "--peak-tb", "0.001")
@@ -100,3 +103,36 @@ def test_a_host_that_nobody_knows_is_refused(dts, site):
     result = dts("doctor", "--host", "nowhere")
     assert result.code == 1
     assert result.err.startswith("dts: There is no host 'nowhere' in the topology. There are: ccat-instrument")
+
+
+def test_in_a_sandbox_the_credentials_are_those_of_the_site(tmp_path, monkeypatch, far_from_any_sandbox):
+    run = tmp_path / "run"
+    for folder in ("sites/cologne/ssh", "sites/ccat/sftp", "redis"):
+        (run / folder).mkdir(parents=True)
+    known = "[127.0.0.1]:1 ssh-ed25519 OTHER\n[127.0.0.1]:2 ssh-ed25519 CCAT\n"
+    (run / "sites/cologne/ssh/known_hosts").write_text(known)
+    (run / "redis/redis.conf").write_text("port 3\nrequirepass geheim\n")
+    state = State(
+        url="http://localhost:8080",
+        users=(),
+        ops_db_url="postgresql+psycopg://dts:x@127.0.0.1:5/ops_db",
+        topology=run / "topology.yaml",
+        s3={"us_archive": Store(endpoint="http://127.0.0.1:4", bucket="b", key="k", secret="s")},
+        locations={"ccat_buffer": "/ccat/buffer", "us_archive": "b"},
+        workers={},
+        ports={"sftp_ccat": 2, "redis": 3},
+        supervisor_pid=1,
+        processes={},
+    )
+    (tmp_path / ".sandbox").mkdir()
+    state.write(tmp_path / ".sandbox/state.json")
+    found = doctor_patient.connections("cologne")
+    sftp = sftp_address(found.need("ccat_buffer"), connection_id="ccat_buffer", root="/ccat/buffer")
+    assert (sftp.port, sftp.host_key, sftp.username) == (2, "ssh-ed25519 CCAT", (run / "sites/ccat/sftp").owner())
+    assert sftp.private_key_path == str(run / "sites/cologne/ssh/id_ed25519")
+    s3 = s3_address(found.need("us_archive"), connection_id="us_archive", bucket="b")
+    assert (s3.endpoint_url, s3.key, s3.secret) == ("http://127.0.0.1:4", "k", "s")
+    assert doctor_patient.broker_url() == "redis://:geheim@127.0.0.1:3/0"
+    assert doctor_patient.named_ops_db_url() == state.ops_db_url
+    monkeypatch.setenv("DTS_OPS_DB_URL", "postgresql://elsewhere/ops_db")
+    assert doctor_patient.connections("cologne").find("ccat_buffer") is None
