@@ -22,6 +22,7 @@ from include.airflow_glue.connections import engine, open_storage, topology
 from include.airflow_glue.preview import would_delete
 from include.airflow_glue.workers import has_ended, is_listened_to, is_manual_try, this_worker
 from include.errors import BadInputError, PermanentError
+from include.explain.find import names_of_packages
 from include.lanes import CONTROL_QUEUE, Lane, lanes_of_kind
 from include.operations.batch import BatchRunner
 from include.operations.planning import RUNS_PER_LANE, LanePlanner
@@ -130,7 +131,8 @@ def _plan(kind: str, location: str) -> list[list[int]]:
     context = get_current_context()
     instance = context["ti"]
     lane = lane_named(kind, location)
-    selection = _selection(context["params"], kind=lane.kind)
+    with _permanent_errors_end_the_task():
+        selection = _selection(context["params"], kind=lane.kind)
     if context["params"].get("dry_run"):
         with _permanent_errors_end_the_task():
             context["ti"].xcom_push(key="dry_run", value=would_delete(lane, selection=selection))
@@ -191,7 +193,13 @@ class _permanent_errors_end_the_task:  # noqa: N801 - used as a statement
 
 
 def _selection(params: Any, *, kind: OperationKind) -> Selection:
-    chosen = Selection(packages=tuple(params.get("packages") or ()), only_location=params.get("only_location") or None)
+    """What a person chose. A name that means nothing ends the task: else the run would do nothing, and look well."""
+    words = params.get("packages") or ()
+    packages: tuple[str, ...] = ()
+    if words:
+        with engine().connect() as connection:
+            packages = names_of_packages(connection, words)
+    chosen = Selection(packages=packages, only_location=params.get("only_location") or None)
     if chosen.only_location is not None:
         names = [lane.location.full_name for lane in lanes_of_kind(topology(), kind)]
         if chosen.only_location not in names:

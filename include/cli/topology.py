@@ -44,12 +44,19 @@ def apply(
     file: File = None,
     *,
     by: Annotated[str | None, typer.Option(help="Who applies it; by default the account that types.")] = None,
+    moved: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LOCATION", help="Its files were moved to its new root or bucket. May be given often."),
+    ] = None,
 ) -> None:
-    """Make it the applied topology, and print what changed. Refuses to drop a location that still holds copies."""
+    """Make it the applied topology, and print what changed.
+
+    Refuses to drop a location that still holds copies, or to look for its copies elsewhere unless they were moved.
+    """
     topology = the_topology(file)
     with Session(ops_db()) as session, session.begin():
         document = session.scalar(select(TopologyVersion.document).order_by(TopologyVersion.id.desc()).limit(1))
-        applied = apply_topology(session, topology, applied_by=by or this_person())
+        applied = apply_topology(session, topology, applied_by=by or this_person(), moved=moved or ())
     if not applied.changed:
         paper.say(f"Version {applied.version_id} was applied already; nothing changed.")
         return

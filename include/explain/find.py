@@ -1,5 +1,6 @@
 """From what somebody typed to an id in ops-db, with the nearest names where there is none."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import NamedTuple
@@ -106,3 +107,12 @@ def _nearest_names(connection: Connection, word: str) -> list[str]:
         return found
     newest = connection.execute(select(names).order_by(RawDataPackage.id.desc()).limit(NEWEST)).scalars()
     return get_close_matches(word, list(newest), n=3, cutoff=0.5)
+
+
+def names_of_packages(connection: Connection, words: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of packages that are given by name or as `package:ID`.
+
+    Raises:
+        BadInputError: there is no such package; the message has the nearest names.
+    """
+    return tuple(name_of_package(connection, find_package(connection, word)) for word in words)

@@ -1,6 +1,8 @@
 """Applying a topology: its sites, locations and instruments become rows; version and hash are stored."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -23,17 +25,20 @@ class Applied:
     changed: bool
 
 
-def apply_topology(session: Session, topology: Topology, *, applied_by: str) -> Applied:
+def apply_topology(session: Session, topology: Topology, *, applied_by: str, moved: Collection[str] = ()) -> Applied:
     """Make `topology` the applied one; applying the same again changes nothing.
 
+    `moved` are full names of locations whose files somebody has moved to the root or bucket that `topology` says.
+
     Raises:
-        TopologyError: a location that still holds copies would be dropped, or would change its type or kind of storage.
+        TopologyError: a location that still holds copies would be dropped, or would change its type or kind of storage,
+            or its root or bucket without being `moved`; or there is no location of a name in `moved`.
     """
     session.execute(text("select pg_advisory_xact_lock(hashtext('dts topology apply'))"))
     now_applied = applied_topology(session)
     if now_applied is not None and now_applied.sha256 == topology.sha256:
         return Applied(now_applied.version_id, changed=False)
-    _refuse_to_lose_copies(session, topology)
+    _refuse_to_lose_copies(session, topology, moved=moved)
     _write_places(session, topology)
     _write_instruments(session, topology)
     version = TopologyVersion(sha256=topology.sha256, document=topology.model_dump(mode="json"), applied_by=applied_by)
@@ -42,8 +47,12 @@ def apply_topology(session: Session, topology: Topology, *, applied_by: str) -> 
     return Applied(version.id, changed=True)
 
 
-def _refuse_to_lose_copies(session: Session, topology: Topology) -> None:
+def _refuse_to_lose_copies(session: Session, topology: Topology, *, moved: Collection[str]) -> None:
     kept = {location.full_name: location for location in topology.data_locations}
+    for name in moved:
+        if name not in kept:
+            raise TopologyError(f"There is no location {name!r} that could have moved: use one of {', '.join(kept)}.")
+    places = _applied_places(session)
     held = session.execute(
         select(DataLocation.full_name, DataLocation.location_type, DataLocation.storage_type, func.count())
         .join(PhysicalCopy, PhysicalCopy.data_location_id == DataLocation.id)
@@ -62,6 +71,25 @@ def _refuse_to_lose_copies(session: Session, topology: Topology) -> None:
                 f"The location {full_name} still holds {count} copies as a {location_type} on {storage_type}, and"
                 f" cannot become a {location.location_type} on {location.storage.type}. Give the new one another name."
             )
+    for full_name, _, _, count in held:
+        was, is_now = places.get(full_name), _place(kept[full_name].storage.model_dump())
+        if was not in (None, is_now) and full_name not in moved:
+            raise TopologyError(
+                f"The location {full_name} still holds {count} copies below {was}; with {is_now} instead, none of them"
+                " would be found, and all would be called missing. Move its files there, or give the new place another"
+                f" name. If they are moved already: `dts topology apply --moved {full_name}`."
+            )
+
+
+def _applied_places(session: Session) -> dict[str, str]:
+    """Where the files of each location are by the topology that is applied now."""
+    document = session.scalar(select(TopologyVersion.document).order_by(TopologyVersion.id.desc()).limit(1)) or {}
+    return {f"{each['site']}_{each['name']}": _place(each["storage"]) for each in document.get("data_locations", ())}
+
+
+def _place(storage: Mapping[str, str]) -> str:
+    """A root without the slash at its end, for that means the same; or a bucket."""
+    return str(PurePosixPath(storage["root"])) if storage["type"] == "disk" else f"bucket {storage['bucket']}"
 
 
 def _write_places(session: Session, topology: Topology) -> None:

@@ -97,7 +97,9 @@ class Servers:
         upgrade(self.ops_db_url)
         engine = ops_db_engine(self.ops_db_url)
         with Session(engine) as session, session.begin():
-            apply_topology(session, self._topology, applied_by="sandbox")
+            # ops-db and all disks are in one folder: if that was moved, they were moved together.
+            moved = [location.full_name for location in self._topology.data_locations]
+            apply_topology(session, self._topology, applied_by="sandbox", moved=moved)
         engine.dispose()
 
     def stop(self) -> None:

@@ -75,6 +75,26 @@ def test_a_location_that_holds_copies_cannot_leave(dts: Dts, night: Night, tmp_p
     assert "us_archive still holds 1 copies" in result.err
 
 
+def test_a_location_that_holds_copies_changes_its_bucket_only_if_they_were_moved(
+    dts: Dts, night: Night, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(SANDBOX.read_text())
+    next(each for each in content["data_locations"] if each["storage"].get("bucket") == "us-archive")["storage"][
+        "bucket"
+    ] = "us-new-archive"
+    file = tmp_path / "moved.yaml"
+    file.write_text(yaml.safe_dump(content))
+    others = [f"{each['site']}_{each['name']}" for each in content["data_locations"]]
+    others.remove("us_archive")
+    moved = [word for name in others for word in ("--moved", name)]
+    result = dts("topology", "apply", str(file), *moved)
+    assert result.code == 1
+    assert "us_archive still holds 1 copies below bucket us-archive" in result.err
+    assert "--moved us_archive" in result.err
+    result = dts("topology", "apply", str(file), *moved, "--moved", "us_archive")
+    assert result.code == 0, result.err
+
+
 def test_queues_are_those_of_the_hosts_lanes_in_one_line(bare_dts: Dts, sandbox: Topology) -> None:
     result = bare_dts("topology", "queues", str(SANDBOX), "--host", "us")
     assert result.out.count("\n") == 1

@@ -20,9 +20,9 @@ def topology(tmp_path: Path) -> Topology:
     return sandbox_topology(tmp_path)
 
 
-def apply(engine: Engine, topology: Topology) -> Applied:
+def apply(engine: Engine, topology: Topology, *, moved: tuple[str, ...] = ()) -> Applied:
     with Session(engine) as session, session.begin():
-        return apply_topology(session, topology, applied_by="Ada")
+        return apply_topology(session, topology, applied_by="Ada", moved=moved)
 
 
 def rows(engine: Engine, sql: str) -> list:
@@ -186,3 +186,58 @@ def test_another_than_the_applied_one_is_named_with_it(engine: Engine, topology:
         assert require_applied(session, topology).version_id == version
         with pytest.raises(TopologyError, match=f"{other.sha256[:12]}.*{topology.sha256[:12]}.*version {version}"):
             require_applied(session, other)
+
+
+def elsewhere(topology: Topology, full_name: str, **changes: str) -> Topology:
+    """The same with another root or bucket for one location."""
+    document = topology.model_dump()
+    for location in document["data_locations"]:
+        if f"{location['site']}_{location['name']}" == full_name:
+            location["storage"] |= changes
+    return Topology.model_validate(document)
+
+
+PLACES = pytest.mark.parametrize(
+    ("full_name", "changes"), [("us_buffer", {"root": "/new/disk"}), ("us_archive", {"bucket": "another-bucket"})]
+)
+
+
+@PLACES
+def test_a_location_that_holds_copies_is_not_looked_for_elsewhere(
+    engine: Engine, topology: Topology, full_name: str, changes: dict[str, str]
+) -> None:
+    apply(engine, topology)
+    put_copy(engine, full_name)
+    there = elsewhere(topology, full_name, **changes)
+    with pytest.raises(
+        TopologyError, match=rf"{full_name} still holds 1 copies below .*{next(iter(changes.values()))}"
+    ):
+        apply(engine, there)
+    with pytest.raises(TopologyError, match=f"--moved {full_name}"):
+        apply(engine, there, moved=("cologne_buffer",))
+    assert apply(engine, there, moved=(full_name,)).changed
+    assert not apply(engine, there).changed
+
+
+@PLACES
+@pytest.mark.parametrize("status", ["deleted", "missing", None])
+def test_one_that_holds_none_may_be_anywhere(
+    engine: Engine, topology: Topology, full_name: str, changes: dict[str, str], status: str | None
+) -> None:
+    apply(engine, topology)
+    if status is not None:
+        put_copy(engine, full_name, status=status)
+    assert apply(engine, elsewhere(topology, full_name, **changes)).changed
+
+
+def test_a_slash_at_the_end_of_a_root_is_no_other_place(engine: Engine, topology: Topology) -> None:
+    apply(engine, topology)
+    put_copy(engine, "us_buffer")
+    storage = topology.location("us_buffer").storage
+    assert storage.type == "disk"
+    assert apply(engine, elsewhere(topology, "us_buffer", root=f"{storage.root}/")).changed
+
+
+def test_a_location_that_is_said_to_have_moved_must_be_one(engine: Engine, topology: Topology) -> None:
+    with pytest.raises(TopologyError, match="no location 'us_bufer' that could have moved: use one of .*us_buffer"):
+        apply(engine, topology, moved=("us_bufer",))
