@@ -3,6 +3,7 @@
 ===========  =========================================================================================================
 status       a table per stage and site, and the filings that were refused
 explain      where an observation, a package or an operation is, why, and what comes next
+flag         have an observation's packages overtake others
 retry        try failed operations again
 stage        bring packages to a PROCESSING location until a date
 doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 
 import typer
 
-from include.cli import db, doctor, explain, retry, sandbox, stage, status, topology
+from include.cli import db, doctor, explain, flag, retry, sandbox, stage, status, topology
 from include.cli.trouble import one_line_errors
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(status.status)
 app.command()(explain.explain)
+app.command()(flag.flag)
 app.command()(retry.retry)
 app.command()(stage.stage)
 app.command()(doctor.doctor)

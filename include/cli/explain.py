@@ -12,7 +12,9 @@ from include.explain.next_step import what_comes_next, where
 from include.explain.observations import explain_observation
 from include.explain.operations import Attempt, ExplainedOperation, explain_operation, packages_of
 from include.explain.packages import Copies, ExplainedPackage, explain_package
-from include.topology import Policy, Topology
+from include.explain.routes import explain_route
+from include.ops_db.urgency import packages_in, why_urgent
+from include.topology import OperationKind, Policy, Topology
 
 PACKAGES_IN_FULL = 20
 """An observation shows the sentences of this many packages; it may have thousands."""
@@ -37,7 +39,8 @@ def explain(
         elif kind is SubjectKind.OBSERVATION:
             _observation(connection, word)
         else:
-            _package(explain_package(connection, find_package(connection, word)), policy=_policy(connection))
+            package = explain_package(connection, find_package(connection, word))
+            _package(connection, package, policy=_policy(connection))
 
 
 def _policy(connection: Connection) -> Policy:
@@ -55,6 +58,7 @@ def _observation(connection: Connection, word: str) -> None:
             f" {paper.size(observation.bytes)}"
         )
     paper.say(observation.sentence)
+    _overtakes(connection, list(observation.package_ids))
     paper.heading("Filings")
     paper.table(
         ("received (UTC)", "from", "files", "state", "verdict"),
@@ -77,7 +81,7 @@ def _observation(connection: Connection, word: str) -> None:
         paper.say(f"… and {len(observation.package_ids) - PACKAGES_IN_FULL} more.")
 
 
-def _package(package: ExplainedPackage, *, policy: Policy) -> None:
+def _package(connection: Connection, package: ExplainedPackage, *, policy: Policy) -> None:
     paper.say(f"Package {package.name}: {package.state}", style="bold")
     paper.say(
         f"Number {package.number} of observation {package.observation}, {package.instrument} {package.module};"
@@ -86,6 +90,8 @@ def _package(package: ExplainedPackage, *, policy: Policy) -> None:
     paper.say(where(package))
     for sentence in what_comes_next(package, policy):
         paper.say(sentence)
+    if package.live_operations or package.archived_at is None:
+        _overtakes(connection, [package.id])
     for wish in package.wishes:
         paper.say(
             f"{wish.requested_by} wants it at {wish.location} until {paper.moment(wish.until)} UTC."
@@ -104,6 +110,7 @@ def _package(package: ExplainedPackage, *, policy: Policy) -> None:
         paper.heading("To be done")
         for operation in package.live_operations:
             _live(operation)
+            _route(connection, operation, indent="  ")
     _done([operation for operation in package.operations if not operation.is_live])
 
 
@@ -153,8 +160,11 @@ def _operation(connection: Connection, operation_id: int) -> None:
     if names := packages_of(connection, operation):
         paper.say(f"Packages: {', '.join(names)}{' …' if len(names) == PACKAGES_IN_FULL else ''}")
     paper.say(operation.explanation)
+    if operation.is_live:
+        _overtakes(connection, _package_ids(connection, operation))
     if operation.not_before:
         paper.say(f"Not before {paper.moment(operation.not_before)} UTC.")
+    _route(connection, operation)
     if operation.lease_owner:
         paper.say(
             f"{operation.lease_owner} has it until {paper.moment(operation.lease_expires_at)} UTC,"
@@ -164,6 +174,29 @@ def _operation(connection: Connection, operation_id: int) -> None:
         paper.heading(f"{operation.attempt_count} attempt(s)")
         for attempt in operation.attempts:
             paper.say(_of_attempt(attempt))
+
+
+def _package_ids(connection: Connection, operation: ExplainedOperation) -> list[int]:
+    if operation.raw_data_package_id is not None:
+        return [operation.raw_data_package_id]
+    return packages_in(connection, bundle=operation.data_transfer_package_id, transfer=operation.data_transfer_id)
+
+
+def _overtakes(connection: Connection, package_ids: list[int]) -> None:
+    """Say why it goes before others, if it does."""
+    if reasons := why_urgent(connection, package_ids):
+        said = f"It overtakes others: {'; '.join(reasons)}"
+        paper.say(said if said.endswith((".", "!", "?")) else f"{said}.")
+
+
+def _route(connection: Connection, operation: ExplainedOperation, *, indent: str = "") -> None:
+    """Say how fast a transfer goes, and why."""
+    if operation.kind != OperationKind.TRANSFER or operation.data_transfer_id is None or not operation.is_live:
+        return
+    route = explain_route(connection, operation.data_transfer_id)
+    paper.say(f"{indent}{route.sentence}")
+    for decision in route.decisions:
+        paper.say(f"{indent}  {paper.moment(decision.decided_at)} UTC: {decision.why}")
 
 
 def _of_attempt(attempt: Attempt) -> str:

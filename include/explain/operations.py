@@ -14,7 +14,7 @@ ABOUT = text(
     """
     select o.id, o.kind, l.full_name as location, o.status, o.explanation, o.not_before, o.lease_owner,
       o.lease_expires_at, o.attempt_count, o.created_at, o.finished_at, o.size_bytes, o.data_transfer_id,
-      o.data_transfer_package_id,
+      o.data_transfer_package_id, o.raw_data_package_id,
       coalesce(p.name, 'observation ' || f.executed_obs_unit_id, 'data_transfer ' || o.data_transfer_id,
         'data_transfer_package ' || o.data_transfer_package_id, 'filing ' || o.filing_id,
         'physical_copy ' || o.physical_copy_id) as subject
@@ -88,6 +88,7 @@ class ExplainedOperation:
     size_bytes: int
     data_transfer_id: int | None
     data_transfer_package_id: int | None
+    raw_data_package_id: int | None
     attempts: tuple[Attempt, ...]
 
     @property

@@ -1,4 +1,4 @@
-"""Planning a lane: take back what was left lying, insert what is missing, propose what is due and fits."""
+"""Planning a lane: take back what was left lying, insert what is missing, let what is urgent overtake, propose."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +27,7 @@ from include.operations.planning_statements import (
 from include.operations.stage import Planning, Selection, Stage
 from include.ops_db.places import location_id, require_applied
 from include.ops_db.tables import Operation
+from include.ops_db.urgency import RANK, URGENT_PRIORITY
 from include.topology import OperationKind, Policy, Topology
 
 BATCHES_PER_SLOT = 2
@@ -102,7 +103,7 @@ class LanePlanner:
     """The person who cleared this run: its failed operations are proposed again."""
 
     def plan(self) -> LanePlan:
-        """Take back, insert, propose; wait a little for what falls due very soon (policy.plan_patience_seconds)."""
+        """Take back, insert, rank, propose; wait a little for what falls due soon (policy.plan_patience_seconds)."""
         if self.selection.leaves_out(self.lane.location):
             return LanePlan(explanation=f"This run is only for {self.selection.only_location}.")
         patience_ends = time.monotonic() + self.topology.policy.plan_patience_seconds
@@ -133,6 +134,8 @@ class LanePlanner:
         )
         session.flush()
         self._take_back(session, values=values, ended=ended)
+        if self.lane.kind in RANK:
+            session.execute(RANK[self.lane.kind], values | {"urgent_priority": URGENT_PRIORITY})
         nobody = (
             f"It waits: no worker listens to queue {self.lane.name}; start the worker on"
             f" {' or '.join(self.lane.location.hosts)}."

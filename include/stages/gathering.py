@@ -12,6 +12,7 @@ from include.operations.planning import NewOperation, want
 from include.operations.stage import Planning
 from include.ops_db.places import location_id
 from include.ops_db.tables import DataLocation, DataTransferPackage, DataTransferPackageMember
+from include.ops_db.urgency import URGENT_PACKAGES
 from include.stages.leaving import Leaving, LeavingPackage, leaving
 from include.topology import OperationKind
 
@@ -25,8 +26,10 @@ LOCK_OPEN_BUNDLES = text(
 
 # Read after the lock. A bundle that is being closed takes nothing more, so that `run` can say what is in it.
 OPEN_BUNDLES = text(
-    """
-    select b.id, target.full_name as destination, target.site, b.is_primary, b.closes_at,
+    f"""
+    select b.id, target.full_name as destination, target.site, b.is_primary, b.is_urgent, b.closes_at,
+      exists (select from data_transfer_package_member m where m.data_transfer_package_id = b.id
+        and m.raw_data_package_id in ({URGENT_PACKAGES})) as holds_urgent,
       coalesce((select sum(p.size_bytes) from data_transfer_package_member m join raw_data_package p
         on p.id = m.raw_data_package_id where m.data_transfer_package_id = b.id), 0) as size_bytes,
       o.id is not null as has_operation, coalesce(o.status in ('pending', 'scheduled'), true) as takes_more
@@ -36,8 +39,25 @@ OPEN_BUNDLES = text(
       and o.data_location_id = b.origin_location_id and o.status not in ('completed', 'cancelled')
     where b.id = any(:ids) and b.state = 'open'
     order by b.id
+    """  # noqa: S608 - put together from constants
+)
+
+# Bytes of bundles that wait for their transfer, or are being transferred.
+AHEAD = text(
+    """
+    select target.full_name as destination, sum(p.size_bytes) as size_bytes
+    from data_transfer t
+    join data_location target on target.id = t.destination_location_id
+    join data_transfer_package_member m on m.data_transfer_package_id = t.data_transfer_package_id
+    join raw_data_package p on p.id = m.raw_data_package_id
+    where t.origin_location_id = :here and t.transfer_status = 'pending'
+    group by target.full_name
     """
 )
+
+BUNDLES_AHEAD = 4
+"""Full bundles that are closed ahead of their transfer. More would wait in the order in which they were closed, and
+what is urgent, or another instrument's, would find the queue behind the link full."""
 
 SET_OUT = text(
     """
@@ -52,7 +72,7 @@ CLOSE_SOON = text(
 
 DUE_AT_ONCE = text(
     """
-    update operation set not_before = :now, explanation = 'Its bundle is full; it is closed next.'
+    update operation set not_before = :now, explanation = :why
     where kind = 'bundling' and data_transfer_package_id = any(:ids) and status = 'pending' and not_before > :now
       and failure_count = 0
     """
@@ -68,16 +88,27 @@ class _Bundle:
     site: str
     is_primary: bool
     closes_at: datetime
+    is_urgent: bool = False
+    """It holds what overtakes, and is closed at once."""
+    row_is_urgent: bool = False
+    """It was opened for that: beside it, one for others may be open."""
     size_bytes: int = 0
     has_operation: bool = False
     takes_more: bool = True
     is_full: bool = False
     added: list[LeavingPackage] = field(default_factory=list)
 
-    def is_for(self, departure: Leaving) -> bool:
-        """Tell whether such packages belong into it, and it still takes any."""
+    def is_for(self, departure: Leaving, package: LeavingPackage) -> bool:
+        """Tell whether such a package belongs into it, and it still takes any."""
         fits = self.site in departure.sites and self.is_primary == departure.is_primary
-        return fits and self.takes_more and not self.is_full
+        return fits and self.row_is_urgent == package.is_urgent and self.takes_more and not self.is_full
+
+    @property
+    def why_closed(self) -> str | None:
+        """Why it is closed at once; None: it stays open."""
+        if self.is_urgent:
+            return f"Its bundle to {self.destination} holds what overtakes; it is closed next."
+        return f"Its bundle to {self.destination} is full; it is closed next." if self.is_full else None
 
     def offer(self, package: LeavingPackage, *, max_bytes: int) -> bool:
         """Take the package if there is room; full is also who has no room for the next in line."""
@@ -102,7 +133,7 @@ def gather(planning: Planning) -> None:
 
 def _open_bundles(planning: Planning) -> list[_Bundle]:
     session, max_bytes = planning.session, planning.topology.policy.bundle_max_bytes
-    ids = list(session.scalars(LOCK_OPEN_BUNDLES, {"here": planning.data_location_id}))
+    ids = list(session.scalars(LOCK_OPEN_BUNDLES, _here(planning)))
     return [
         _Bundle(
             id=row.id,
@@ -113,6 +144,9 @@ def _open_bundles(planning: Planning) -> list[_Bundle]:
             size_bytes=int(row.size_bytes),
             has_operation=row.has_operation,
             takes_more=row.takes_more,
+            # What was flagged after it was put into a bundle of others does not wait with them.
+            is_urgent=row.is_urgent or row.holds_urgent,
+            row_is_urgent=row.is_urgent,
             is_full=row.size_bytes >= max_bytes,
         )
         for row in session.execute(OPEN_BUNDLES, {"ids": ids})
@@ -125,11 +159,15 @@ def _fill(planning: Planning, bundles: list[_Bundle], departure: Leaving) -> Non
         return
     max_bytes = planning.topology.policy.bundle_max_bytes
     sites = _in_turn(planning, departure.sites) if departure.is_primary else departure.sites
+    ahead = {row.destination: int(row.size_bytes) for row in planning.session.execute(AHEAD, _here(planning))}
+    far_ahead = frozenset(place for place, size in ahead.items() if size >= BUNDLES_AHEAD * max_bytes)
     for package in departure.packages:
-        if any(b.is_for(departure) and b.offer(package, max_bytes=max_bytes) for b in bundles):
+        if any(b.is_for(departure, package) and b.offer(package, max_bytes=max_bytes) for b in bundles):
             continue
-        opened = _opened(planning, bundles, sites=sites, is_primary=departure.is_primary)
+        opened = _opened(planning, bundles, departure, sites=sites, urgent=package.is_urgent, far_ahead=far_ahead)
         if opened is None:
+            if package.is_urgent:
+                continue  # its bundle is just being closed; the others have bundles of their own
             return
         bundles.append(opened)
         opened.offer(package, max_bytes=max_bytes)
@@ -149,21 +187,45 @@ def _in_turn(planning: Planning, sites: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(sites, key=lambda site: cast(int, last_bundle.get(site, 0))))
 
 
-def _opened(planning: Planning, bundles: list[_Bundle], *, sites: tuple[str, ...], is_primary: bool) -> _Bundle | None:
-    """Open a bundle to the first of the sites that has none open; None if all have."""
+def _here(planning: Planning) -> dict[str, int]:
+    return {"here": planning.data_location_id}
+
+
+def _opened(
+    planning: Planning,
+    bundles: list[_Bundle],
+    departure: Leaving,
+    *,
+    sites: tuple[str, ...],
+    urgent: bool,
+    far_ahead: frozenset[str],
+) -> _Bundle | None:
+    """Open a bundle to the first of the sites that has none open, and not too much on its way; None if all have."""
     for site in sites:
         destination = planning.topology.destination(origin=planning.location.full_name, site=site)
-        if any(bundle.destination == destination.full_name for bundle in bundles):
+        if any(bundle.destination == destination.full_name and bundle.row_is_urgent == urgent for bundle in bundles):
             continue
+        if destination.full_name in far_ahead and not urgent:
+            continue
+        age = timedelta(seconds=0 if urgent else planning.topology.policy.bundle_max_age_seconds)
         row = DataTransferPackage(
             origin_location_id=planning.data_location_id,
             destination_location_id=location_id(planning.session, destination.full_name),
-            is_primary=is_primary,
-            closes_at=planning.now + timedelta(seconds=planning.topology.policy.bundle_max_age_seconds),
+            is_primary=departure.is_primary,
+            is_urgent=urgent,
+            closes_at=planning.now + age,
         )
         planning.session.add(row)
         planning.session.flush()
-        return _Bundle(row.id, destination.full_name, site, is_primary=is_primary, closes_at=row.closes_at)
+        return _Bundle(
+            row.id,
+            destination.full_name,
+            site,
+            is_primary=departure.is_primary,
+            closes_at=row.closes_at,
+            is_urgent=urgent,
+            row_is_urgent=urgent,
+        )
     return None
 
 
@@ -181,9 +243,10 @@ def _write_members(session: Session, bundles: list[_Bundle]) -> None:
 
 def _want_closed(planning: Planning, bundles: list[_Bundle]) -> None:
     session, max_bytes = planning.session, planning.topology.policy.bundle_max_bytes
-    full = {"ids": [bundle.id for bundle in bundles if bundle.is_full], "now": planning.now}
-    session.execute(CLOSE_SOON, full)
-    session.execute(DUE_AT_ONCE, full)
+    closing = [(bundle.id, why) for bundle in bundles if (why := bundle.why_closed)]
+    session.execute(CLOSE_SOON, {"ids": [bundle_id for bundle_id, _ in closing], "now": planning.now})
+    for bundle_id, why in closing:
+        session.execute(DUE_AT_ONCE, {"ids": [bundle_id], "now": planning.now, "why": why})
     want(
         session,
         kind=OperationKind.BUNDLING,
@@ -191,10 +254,9 @@ def _want_closed(planning: Planning, bundles: list[_Bundle]) -> None:
         operations=[
             NewOperation(
                 subject_id=bundle.id,
-                not_before=planning.now if bundle.is_full else bundle.closes_at,
-                explanation=f"Its bundle to {bundle.destination} is full; it is closed next."
-                if bundle.is_full
-                else f"Its bundle to {bundle.destination} is open until {clock(bundle.closes_at)},"
+                not_before=planning.now if bundle.why_closed else bundle.closes_at,
+                explanation=bundle.why_closed
+                or f"Its bundle to {bundle.destination} is open until {clock(bundle.closes_at)},"
                 f" or until it holds {max_bytes:,} bytes.",
             )
             for bundle in bundles
