@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from include.topology import PLACES, DataLocation, OperationKind, Topology
+from include.topology import PLACES, DataLocation, MovedBy, OperationKind, Topology
 
 __all__ = ["CONTROL_QUEUE", "PLACES", "Lane", "all_lanes", "lanes_of_host", "lanes_of_kind"]
 
@@ -39,7 +39,13 @@ def lanes_of_kind(topology: Topology, kind: OperationKind) -> tuple[Lane, ...]:
     """Return the lanes of one kind, in the order of the topology file."""
     found = [location for location in topology.data_locations if location.location_type in PLACES.get(kind, ())]
     if kind in _RECEIVING:
-        found = [location for location in found if location.site in topology.archive_sites]
+        pushing = {route.from_location for route in topology.routes if route.moved_by is MovedBy.PUSH}
+        found = [
+            location
+            for location in found
+            if location.site in topology.archive_sites
+            or (kind is OperationKind.TRANSFER and location.full_name in pushing)
+        ]
     return tuple(Lane(kind, location) for location in found)
 
 

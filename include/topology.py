@@ -287,7 +287,7 @@ class Topology(Model):
             ]
         for route in self.routes:
             problems += [f"routes.{route.name}: {problem}" for problem in self._ends_of(route, locations)]
-        return [*problems, *self._entangled(), *self._stuck()]
+        return [*problems, *self._entangled(), *self._stuck(), *([] if problems else self._unreached())]
 
     def _ends_of(self, route: Route, locations: dict[str, DataLocation]) -> list[str]:
         """Say what is wrong with where a route begins and ends."""
@@ -306,6 +306,12 @@ class Topology(Model):
         ]
         if not problems and locations[route.from_location].site == locations[route.to_location].site and not direct:
             problems.append(f"both ends are at {locations[route.to_location].site}; a route leads to another site")
+        if direct and route.from_location == route.to_location:
+            problems.append("it leads to where it begins")
+        if route.moved_by is not MovedBy.PULL and route.compression is not Compression.NONE:
+            problems.append(f"compression: {route.compression} needs moved_by: pull")
+        if direct and route.timetable:
+            problems.append("timetable: only what is pulled or pushed goes by one, not moved_by: direct")
         return problems
 
     def _hosts_of(self, location: DataLocation) -> list[str]:
@@ -414,6 +420,41 @@ class Topology(Model):
             if leads_there and route.moved_by is not MovedBy.DIRECT:
                 return self.location(route.to_location)
         return self.first_buffer(site)
+
+    def direct_sites(self, origin: str) -> frozenset[str]:
+        """Return the sites whose archives take packages straight from location `origin`: no bundle goes there."""
+        return frozenset(self.location(to).site for to in self._direct_ways().get(origin, ()))
+
+    def _direct_ways(self) -> dict[str, list[str]]:
+        """Return the archives that take straight from a location, by the location's full name."""
+        ways: dict[str, list[str]] = {}
+        for route in self.routes:
+            if route.moved_by is MovedBy.DIRECT:
+                ways.setdefault(route.from_location, []).append(route.to_location)
+        return ways
+
+    def _unreached(self) -> list[str]:
+        """Find sites without an archive whose packages leave by direct routes that do not lead to archives enough."""
+        ways = self._direct_ways()
+        problems = []
+        for origin in self.of_type(LocationType.BUFFER):
+            if origin.site in self.archive_sites or origin.full_name not in ways:
+                continue
+            reached: set[str] = set()
+            waiting = list(ways[origin.full_name])
+            while waiting:
+                archive = waiting.pop()
+                if archive not in reached:
+                    reached.add(archive)
+                    waiting += ways.get(archive, [])
+            sites = {self.location(archive).site for archive in reached}
+            if len(reached) < self.policy.archive_copies or len(sites) < self.policy.archive_sites:
+                problems.append(
+                    f"routes: what leaves {origin.full_name} goes straight to {', '.join(sorted(reached))} and nowhere"
+                    f" else, but policy asks for {self.policy.archive_copies} copies at {self.policy.archive_sites}"
+                    " sites: add direct routes from there, or from that archive to others"
+                )
+        return problems
 
     def route(self, *, origin: str, destination: str) -> Route:
         """Return what is said about the way from one location to another; if nothing is, a route as any other."""

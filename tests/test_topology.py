@@ -299,11 +299,42 @@ def with_route(**keys: str) -> str:
     return changed(at("routes", value=[{"from_location": "ccat_buffer", "to_location": "cologne_buffer"} | keys]))
 
 
-def test_a_direct_route_leads_into_an_archive_and_leaves_the_buffers_as_they_are():
-    topology = parse_topology(with_route(to_location="us_archive", moved_by="direct"), where="it")
+def with_routes(*routes: dict[str, object]) -> str:
+    return changed(at("routes", value=list(routes)))
+
+
+DIRECT = {"from_location": "ccat_buffer", "to_location": "us_archive", "moved_by": "direct"}
+
+
+@pytest.mark.parametrize("origin", ["ccat_buffer", "us_archive"])
+def test_a_direct_route_leads_into_an_archive_and_leaves_the_buffers_as_they_are(origin):
+    onwards = DIRECT | {"from_location": origin, "to_location": "cologne_archive"}
+    topology = parse_topology(with_routes(DIRECT, onwards), where="it")
     assert topology.destination(origin="ccat_buffer", site="us").full_name == "us_buffer"
+    assert topology.direct_sites("ccat_buffer") >= {"us"}
     with pytest.raises(TopologyError, match="cologne_buffer is not a long_term_archive, which moved_by: direct needs"):
         parse_topology(with_route(moved_by="direct"), where="it")
+
+
+def test_what_leaves_by_direct_routes_must_come_to_as_many_archives_as_policy_asks_for():
+    told = (
+        "what leaves ccat_buffer goes straight to us_archive and nowhere else, but policy asks for 2 copies at 2 sites"
+    )
+    with pytest.raises(TopologyError, match=told):
+        parse_topology(with_routes(DIRECT), where="it")
+    back = DIRECT | {"from_location": "us_archive", "to_location": "us_archive"}
+    with pytest.raises(TopologyError, match="it leads to where it begins"):
+        parse_topology(with_routes(DIRECT, back), where="it")
+    onwards = DIRECT | {"from_location": "cologne_buffer", "to_location": "us_archive"}
+    assert parse_topology(with_routes(onwards), where="it").direct_sites("cologne_buffer") == {"us"}
+
+
+def test_ways_that_cannot_be_combined_are_named():
+    with pytest.raises(TopologyError, match="compression: zstd needs moved_by: pull"):
+        parse_topology(with_route(moved_by="push", compression="zstd"), where="it")
+    hours = {"days": "all", "from": "00:00", "to": "24:00", "mbit_per_second": 100}
+    with pytest.raises(TopologyError, match="timetable"):
+        parse_topology(with_routes(DIRECT | {"timetable": [hours]}), where="it")
 
 
 def test_a_route_leads_to_another_site():

@@ -14,6 +14,7 @@ from include.ops_db.copies import record_loss, record_put_aside
 from include.ops_db.data_transfers import ExpectedPackage, TransferOnItsWay
 from include.ops_db.states import CopyStatus
 from include.storage.disk import DiskStorage
+from include.storage.interface import Storage
 from include.transfer.pulled import DamagedOriginError
 
 NAMED_PACKAGES = 3
@@ -56,13 +57,15 @@ def record_left_out(session: Session, transfer: TransferOnItsWay, left: LeftOut)
     record_loss(session, left.missing, data_location_id=here, status=CopyStatus.MISSING)
 
 
-def put_corrupt_aside(work: Work, transfer: TransferOnItsWay, destination: DiskStorage) -> str:
+def put_corrupt_aside(work: Work, transfer: TransferOnItsWay, destination: Storage) -> str:
     """Move copies that are known to be corrupt into quarantine, so that good ones can come; return sentences."""
     sentences = []
     for package in transfer.packages:
         if package.status_here is not CopyStatus.CORRUPT:
             continue
         kept = put_aside(destination, package.path, lease=work.lease, check=work.check)
+        if not isinstance(destination, DiskStorage):  # it was copied there
+            destination.delete(package.path)
         with Session(work.engine) as session, session.begin():
             lock_package(session, package.id)
             record_put_aside(session, [package.id], data_location_id=transfer.destination_location_id)

@@ -1,6 +1,7 @@
 """Room at a location: reserved before a byte is written, so that nothing fails halfway because of another."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -14,28 +15,39 @@ RESERVE_BYTES = 64 * 1024 * 1024
 """Stays free: journals, folders and what others write meanwhile need room too."""
 
 
-def reserve_room(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Space | None]) -> None:
-    """Reserve at the operation's location what it has yet to write there, or wait.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location, by its full name and its id in ops-db."""
+
+    full_name: str
+    id: int
+
+
+def reserve_room(
+    work: Work, *, needed_bytes: int, what: str, space: Callable[[], Space | None], at: Place | None = None
+) -> None:
+    """Reserve at a location (the operation's, unless `at` says another) what is yet to be written there, or wait.
 
     Args:
         work: the operation; the reservation ends with its lease.
         needed_bytes: still to be written; 0 reserves nothing.
         what: who needs it, for the message.
         space: looks at the disk; None from a storage that knows no limit.
+        at: where it is written, if that is not the operation's location.
 
     Raises:
         NoSpaceError: there is not enough, with the numbers.
     """
     if needed_bytes:
         seconds = work.topology.host(work.host).lease_seconds
-        ask_again(lambda: _reserve(work, needed_bytes=needed_bytes, what=what, space=space), seconds=seconds)
+        place = at or Place(work.location.full_name, work.lease.data_location_id)
+        ask_again(lambda: _reserve(work, needed_bytes=needed_bytes, what=what, space=space, at=place), seconds=seconds)
 
 
-def _reserve(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Space | None]) -> None:
+def _reserve(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Space | None], at: Place) -> None:
     lease = work.lease
     with Session(work.engine) as session, session.begin():
-        here = lease.data_location_id
-        others = reserved_by_others(session, operation_id=lease.operation_id, data_location_id=here)
+        others = reserved_by_others(session, operation_id=lease.operation_id, data_location_id=at.id)
         now = space()
         if now is not None and now.free_bytes - others.size_bytes < needed_bytes + RESERVE_BYTES:
             promised = (
@@ -45,7 +57,7 @@ def _reserve(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Sp
                 else ""
             )
             raise NoSpaceError(
-                f"{work.location.full_name} has {now.free_bytes:,} of {now.total_bytes:,} bytes free{promised}; {what}"
+                f"{at.full_name} has {now.free_bytes:,} of {now.total_bytes:,} bytes free{promised}; {what}"
                 f" needs {needed_bytes:,} more, and {RESERVE_BYTES:,} must stay free."
                 " Deletion makes room, or a person does."
             )
@@ -53,6 +65,6 @@ def _reserve(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Sp
             session,
             operation_id=lease.operation_id,
             lease_token=lease.token,
-            data_location_id=here,
+            data_location_id=at.id,
             size_bytes=needed_bytes,
         )

@@ -6,6 +6,7 @@ then. One whose copy at the origin is corrupt or gone holds up nobody: the trans
 is repaired it leaves with another bundle.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,38 +28,51 @@ exists (select from physical_copy c where c.raw_data_package_id = m.raw_data_pac
 """
 
 
-def _waiting(condition: str) -> TextClause:
+def _waiting(condition: str, *, lane: str) -> TextClause:
     return text(
         f"""
         with waiting as (
           select t.* from data_transfer t
-          where t.destination_location_id = :here and {condition}
+          join data_location sender on sender.id = t.origin_location_id
+          join data_location receiver on receiver.id = t.destination_location_id
+          where {lane} and {condition}
             and not exists (select from operation o where o.data_transfer_id = t.id and o.kind = :kind
-              and o.data_location_id = :here and o.status not in ('completed', 'cancelled'))
+              and o.data_location_id in (t.origin_location_id, t.destination_location_id)
+              and o.status not in ('completed', 'cancelled'))
           order by t.id limit :most
         )
-        select t.id, origin.full_name as origin, count(p.id) as package_count,
+        select t.id, origin.full_name as origin, target.full_name as destination, count(p.id) as package_count,
           coalesce(sum(p.size_bytes), 0) as size_bytes
         from waiting t
         join data_location origin on origin.id = t.origin_location_id
+        join data_location target on target.id = t.destination_location_id
         left join data_transfer_package_member m
           on m.data_transfer_package_id = t.data_transfer_package_id and not {_ARRIVED}
         left join raw_data_package p on p.id = m.raw_data_package_id
-        group by t.id, origin.full_name order by t.id
+        group by t.id, origin.full_name, target.full_name order by t.id
         """  # noqa: S608 - put together from constants of this file
     )
 
 
-_TO_TRANSFER = _waiting("t.transfer_status = 'pending'")
-_TO_UNPACK = _waiting("t.transfer_status = 'completed' and t.unpacking_status = 'pending'")
+# The lane of the destination does what is pulled; the origin's what it pushes.
+_TO_TRANSFER = _waiting(
+    "t.transfer_status = 'pending'",
+    lane="""((t.destination_location_id = :here and sender.full_name <> all(:pushed_to_here))
+            or (t.origin_location_id = :here and receiver.full_name = any(:pushed_from_here)))""",
+)
+_TO_UNPACK = _waiting(
+    "t.transfer_status = 'completed' and t.unpacking_status = 'pending'", lane="t.destination_location_id = :here"
+)
 
 _TRANSFER = text(
     """
-    select t.id, origin.full_name as origin, t.origin_location_id, t.destination_location_id, t.transfer_status,
+    select t.id, origin.full_name as origin, target.full_name as destination, t.origin_location_id,
+      t.destination_location_id, t.transfer_status,
       t.unpacking_status,
       (select count(*) from operation o where o.data_transfer_id = t.id and o.kind = 'unpacking'
         and o.status = 'completed') as unpacked_before
     from data_transfer t join data_location origin on origin.id = t.origin_location_id
+    join data_location target on target.id = t.destination_location_id
     where t.id = :transfer
     """
 )
@@ -122,6 +136,7 @@ class WaitingTransfer:
 
     id: int
     origin: str
+    destination: str
     package_count: int
     size_bytes: int
 
@@ -155,6 +170,7 @@ class TransferOnItsWay:
 
     id: int
     origin: str
+    destination: str
     origin_location_id: int
     destination_location_id: int
     transfer_status: WorkStatus
@@ -165,13 +181,31 @@ class TransferOnItsWay:
     """By id."""
 
 
-def waiting_transfers(session: Session, *, kind: OperationKind, data_location_id: int) -> list[WaitingTransfer]:
-    """Return the transfers to a location that wait for an operation of `kind` (transfer or unpacking), oldest first."""
+def waiting_transfers(
+    session: Session,
+    *,
+    kind: OperationKind,
+    data_location_id: int,
+    pushed_from_here: Sequence[str] = (),
+    pushed_to_here: Sequence[str] = (),
+) -> list[WaitingTransfer]:
+    """Return what waits for an operation of `kind` (transfer or unpacking) in a location's lane, oldest first.
+
+    `pushed_from_here` and `pushed_to_here` name the other ends of routes whose origin does the transfer.
+    """
     statement = _TO_TRANSFER if kind is OperationKind.TRANSFER else _TO_UNPACK
-    rows = session.execute(statement, {"here": data_location_id, "kind": kind, "most": MOST_A_PLAN})
+    values: dict[str, object] = {"here": data_location_id, "kind": kind, "most": MOST_A_PLAN}
+    if kind is OperationKind.TRANSFER:
+        values |= {"pushed_from_here": list(pushed_from_here), "pushed_to_here": list(pushed_to_here)}
     return [
-        WaitingTransfer(id=row.id, origin=row.origin, package_count=row.package_count, size_bytes=int(row.size_bytes))
-        for row in rows
+        WaitingTransfer(
+            id=row.id,
+            origin=row.origin,
+            destination=row.destination,
+            package_count=row.package_count,
+            size_bytes=int(row.size_bytes),
+        )
+        for row in session.execute(statement, values)
     ]
 
 
@@ -194,6 +228,7 @@ def load_transfer(session: Session, data_transfer_id: int) -> TransferOnItsWay:
     return TransferOnItsWay(
         id=row.id,
         origin=row.origin,
+        destination=row.destination,
         origin_location_id=row.origin_location_id,
         destination_location_id=row.destination_location_id,
         transfer_status=WorkStatus(row.transfer_status),

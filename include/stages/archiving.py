@@ -2,13 +2,17 @@
 
 **What it does.** `plan` wants an Operation for every package that has a verified copy in a buffer of this site and
 none in this archive; also for one that was lost here or on its way here, is verified in another archive, and that no
-buffer can send any more: that one is read straight from the other archive. `run` uploads it (S3 multipart) while it
+buffer can send any more: that one is read straight from the other archive. Where a route says `moved_by: direct`,
+packages come straight from the buffer or archive it names, over SFTP or S3, without a buffer of this site. `run`
+uploads it (S3 multipart, several parts at once) while it
 checks that what it reads is still what was verified, then reads the whole object back and compares its checksum. Only
 then is the sidecar written (`<key without .tar>.json`: the manifest, where every file lies in the tar, and IVOA ObsCore
 fields) and the copy recorded; with its first archive the package is `archived`.
 
 **When it is safe to repeat.** Always. An object that is there already is read back, and uploaded again only if it is
-wrong; it is copied to `quarantine/` before.
+wrong; it is copied to `quarantine/` before. An upload that was cut off goes on with the parts that the store has; give
+the bucket a lifecycle rule that ends uploads which nobody completed for some weeks. After 30 minutes it hands back and
+goes on in a later task.
 
 **When it waits.** The copy it was to read is no longer what was verified: it is marked `corrupt` (or `missing`). The
 package comes again by itself from where a good copy is, and is archived then.
@@ -22,6 +26,7 @@ archives.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +35,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from include.errors import BadInputError, ChecksumMismatchError, MissingFileError, TransientError, WaitingError
+from include.errors import (
+    BadInputError,
+    ChecksumMismatchError,
+    DtsError,
+    MissingFileError,
+    TransientError,
+    WaitingError,
+)
 from include.integrity.manifest import PackageManifest
 from include.integrity.verify import checked_chunks
 from include.lifecycle.package_lock import lock_package
@@ -46,15 +58,22 @@ from include.ops_db.copies import VerifiedCopy, record_loss, record_verified
 from include.ops_db.manifests import load_manifest
 from include.ops_db.states import CopyStatus
 from include.storage.interface import Chunk, Storage
-from include.topology import OperationKind
+from include.storage.s3 import S3Storage
+from include.topology import MovedBy, OperationKind, Topology
+from include.transfer.blocks import Item
+from include.transfer.pulled import DamagedOriginError, Origin
+from include.transfer.to_s3 import parts_of, put
 
 KIND = OperationKind.ARCHIVING
 
 MOST_A_PLAN = 2000
 
+# What was made at a site is not read back there: every block of it is compared while it is read for the archive.
 VERIFIED_IN_BUFFER = """
-c.raw_data_package_id = p.id and c.status = 'present' and c.verified_at is not null and c.checksum = p.checksum
-and l.site = :site and l.location_type = 'buffer' and l.active
+c.raw_data_package_id = p.id and c.status = 'present' and c.checksum = p.checksum and l.active and (
+  (l.site = :site and l.location_type = 'buffer' and c.verified_at is not null)
+  or (l.full_name = any(:direct) and (c.verified_at is not null or exists (select from data_location made
+    where made.id = p.source_location_id and made.site = l.site))))
 """
 
 WAITING = text(
@@ -89,7 +108,7 @@ SOURCE = text(
     select c.data_location_id, c.path, l.full_name
     from raw_data_package p, physical_copy c join data_location l on l.id = c.data_location_id
     where p.id = :package and {VERIFIED_IN_BUFFER}
-    order by l.priority, l.id limit 1
+    order by l.site <> :site, l.priority, l.id limit 1
     """  # noqa: S608 - the same
 )
 
@@ -128,15 +147,28 @@ class _Package:
     source: _Source | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """How the object came into the archive, or, unfinished, how far it is: a sentence or the middle of one."""
+
+    how: str
+    sent: int = 0
+    finished: bool = True
+
+
 def plan(planning: Planning) -> None:
     """Want every package that is not in this archive: verified in a buffer of this site, or only in other archives."""
     here, archive = planning.data_location_id, planning.location.full_name
-    rows = planning.session.execute(WAITING, {"here": here, "site": planning.location.site, "most": MOST_A_PLAN})
+    direct = _direct_origins(planning.topology, archive)
+    values = {"here": here, "site": planning.location.site, "direct": direct, "most": MOST_A_PLAN}
+    rows = planning.session.execute(WAITING, values)
     operations = [
         NewOperation(
             subject_id=row.id,
             size_bytes=row.size_bytes,
-            explanation=f"It is verified in {row.buffer} and waits to be archived at {archive}.",
+            explanation=f"It is verified in {row.buffer} and waits to be archived at {archive}."
+            if row.buffer not in direct
+            else f"It is in {row.buffer}, and goes straight from there to {archive}.",
         )
         for row in rows
     ]
@@ -149,6 +181,12 @@ def plan(planning: Planning) -> None:
         for row in lost_in_archive(planning, most=MOST_A_PLAN)
     ]
     want(planning.session, kind=KIND, data_location_id=here, operations=operations)
+
+
+def _direct_origins(topology: Topology, archive: str) -> list[str]:
+    """Full names of the locations from which packages come straight into this archive."""
+    routes = (route for route in topology.routes if route.moved_by is MovedBy.DIRECT and route.to_location == archive)
+    return [route.from_location for route in routes]
 
 
 def run(work: Work) -> Done:
@@ -164,7 +202,10 @@ def run(work: Work) -> Done:
     if package.is_here:
         return Done(explanation=f"Nothing was to be done: {package.manifest.name} is in {work.location.full_name}.")
     archive = work.storage_of(work.location.full_name)
-    how = _put(work, package, archive)
+    put_there = _put(work, package, archive)
+    if not put_there.finished:
+        return Done(explanation=f"{put_there.how} The rest comes next.", size_bytes=put_there.sent, unfinished=True)
+    how = put_there.how
     sidecar = _sidecar(work, package).to_json()
     archive.write(sidecar_key(package.path), [sidecar], size_bytes=len(sidecar))
     return Done(
@@ -178,7 +219,12 @@ def run(work: Work) -> Done:
 def _load(work: Work) -> _Package:
     package_id = work.lease.raw_data_package_id
     assert package_id is not None
-    values = {"package": package_id, "here": work.lease.data_location_id, "site": work.location.site}
+    values = {
+        "package": package_id,
+        "here": work.lease.data_location_id,
+        "site": work.location.site,
+        "direct": _direct_origins(work.topology, work.location.full_name),
+    }
     with Session(work.engine) as session:
         row = session.execute(PACKAGE, values).one_or_none()
         if row is None:
@@ -209,20 +255,43 @@ def _source(session: Session, work: Work, values: dict[str, Any]) -> _Source | N
     return None if copy is None else _Source(archived=copy, full_name=copy.full_name, path=copy.path)
 
 
-def _put(work: Work, package: _Package, archive: Storage) -> str:
-    """Have the verified object in the archive; return how it came there."""
+def _put(work: Work, package: _Package, archive: Storage) -> _Put:
+    """Have the verified object in the archive; tell how it came there."""
     if _is_there(work, package, archive):
-        return f"was in {work.location.full_name} already"
+        return _Put(f"was in {work.location.full_name} already")
     if package.source is None:
         raise WaitingError(
             f"No buffer at {work.location.site} has a verified copy of {package.manifest.name}: it comes again from"
             " where a good copy is."
         )
     kept = put_aside(archive, package.path, lease=work.lease, check=work.check)
-    archive.write(package.path, _sent(work, package, package.source), size_bytes=package.manifest.size_bytes)
+    item = Item(package.path, package.manifest)
+    if isinstance(archive, S3Storage) and len(parts_of(item)) > 1:
+        put_there = _put_by_parts(work, package, item, package.source, archive)
+        if not put_there.finished:
+            return put_there
+    else:
+        archive.write(package.path, _sent(work, package, package.source), size_bytes=package.manifest.size_bytes)
     _read_back(work, package, archive)
     aside = f" (what was in its place is kept as {kept})" if kept is not None else ""
-    return f"went from {package.source.full_name} to {work.location.full_name}{aside}"
+    return _Put(f"went from {package.source.full_name} to {work.location.full_name}{aside}")
+
+
+def _put_by_parts(work: Work, package: _Package, item: Item, source: _Source, archive: S3Storage) -> _Put:
+    with _found_bad(work, package, source):
+        done = put(
+            item,
+            origin=Origin(source.full_name, work.storage_of(source.full_name)),
+            archive=archive,
+            source_path=source.path,
+            check=work.check,
+        )
+    return _Put(
+        f"{done.bytes_sent + done.bytes_skipped:,} of {package.manifest.size_bytes:,} bytes of {package.manifest.name}"
+        f" have come from {source.full_name}.",
+        sent=done.bytes_sent,
+        finished=done.finished,
+    )
 
 
 def _is_there(work: Work, package: _Package, archive: Storage) -> bool:
@@ -245,19 +314,33 @@ def _read_back(work: Work, package: _Package, archive: Storage) -> None:
 
 def _sent(work: Work, package: _Package, source: _Source) -> Iterator[Chunk]:
     """The package's bytes from the source; FailedWith, so that there is no object, if they are wrong or gone."""
+    with _found_bad(work, package, source):
+        yield from _read(work, package, source)
+
+
+@contextmanager
+def _found_bad(work: Work, package: _Package, source: _Source) -> Iterator[None]:
+    """Mark the copy that is read if it is not what was verified."""
     then = f"{package.manifest.name} comes again from where a good copy is, and is archived then."
     try:
-        yield from _read(work, package, source)
+        yield
     except ChecksumMismatchError as error:
-        if source.archived is not None:
+        if isinstance(error, DamagedOriginError):
+            if error.missing:
+                raise _gone(error, package, source, then) from error
+        elif work.topology.location(source.full_name).site != work.location.site:
             _require_wrong_again(work, package, source)
         told = WaitingError(
             f"{sentence(error)} It was verified before, so this copy is damaged since, and is marked corrupt. {then}"
         )
         raise FailedWith(told, record=_loss(package, source, CopyStatus.CORRUPT)) from error
     except MissingFileError as error:
-        told = WaitingError(f"{sentence(error)} This copy was verified before; it is marked missing. {then}")
-        raise FailedWith(told, record=_loss(package, source, CopyStatus.MISSING)) from error
+        raise _gone(error, package, source, then) from error
+
+
+def _gone(error: DtsError, package: _Package, source: _Source, then: str) -> FailedWith:
+    told = WaitingError(f"{sentence(error)} This copy was verified before; it is marked missing. {then}")
+    return FailedWith(told, record=_loss(package, source, CopyStatus.MISSING))
 
 
 def _read(work: Work, package: _Package, source: _Source) -> Iterator[Chunk]:
@@ -267,7 +350,7 @@ def _read(work: Work, package: _Package, source: _Source) -> Iterator[Chunk]:
 
 
 def _require_wrong_again(work: Work, package: _Package, source: _Source) -> None:
-    """Read a second time before an archive's copy is called corrupt: a bit may flip on the long way."""
+    """Read a second time before a far copy is called corrupt: a bit may flip on the long way."""
     try:
         for _ in _read(work, package, source):
             pass

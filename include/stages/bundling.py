@@ -35,6 +35,7 @@ from include.operations.stage import Done, Planning, Work
 from include.ops_db.states import BundleState
 from include.stages.compressing import Compressed, compress
 from include.stages.gathering import gather
+from include.stages.ways import runs_at
 from include.topology import OperationKind
 
 KIND = OperationKind.BUNDLING
@@ -83,10 +84,13 @@ def run(work: Work) -> Done:
         content = session.execute(CONTENT, named).one()
     if bundle.state == BundleState.CLOSED:
         return Done(explanation=f"The bundle to {bundle.destination} was closed already; nothing is left to do.")
+    here = work.location.full_name
+    is_pushed = runs_at(work.topology, origin=here, destination=bundle.destination) == here
+    next_step = f"{here} pushes it to {bundle.destination} next" if is_pushed else f"{bundle.destination} pulls it next"
     compressed = compress(work, bundle_id=work.lease.data_transfer_package_id, destination=bundle.destination)
     return Done(
         explanation=f"The bundle is closed with {content.packages} package(s) of {int(content.size_bytes):,} bytes;"
-        f" {bundle.destination} pulls it next.{compressed.explanation}",
+        f" {next_step}.{compressed.explanation}",
         record=lambda session: _close(session, named, compressed),
     )
 

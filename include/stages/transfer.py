@@ -1,6 +1,8 @@
-"""Transfer: the destination pulls the packages of a DataTransferPackage into its buffer.
+"""Transfer: the destination pulls the packages of a DataTransferPackage into its buffer, or the origin pushes them.
 
-**What it does.** `plan` wants an Operation for every DataTransfer to this buffer that is `pending`. `run` reserves
+**What it does.** `plan` wants an Operation for every DataTransfer to this buffer that is `pending`; where the route
+says `moved_by: push`, the lane of the origin's buffer wants it, and writes over SFTP what otherwise would be read: the
+same blocks, part files and journals, so a route can be turned round while a transfer is under way. `run` reserves
 the room for what has not arrived, then pulls it, block by block (64 MiB): a block is checked against its checksum as
 it comes, written to `<path>.part`, and noted in `<path>.journal` once it is on the disk. A package gets its name when
 all of its blocks are in. Then the transfer is `completed`, and unpacking reads and verifies what lies there. A task
@@ -29,9 +31,8 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from include.errors import WrongHostError
 from include.lifecycle.left_out import LeftOut, left_out, not_coming, put_corrupt_aside, record_left_out
-from include.lifecycle.room import reserve_room
+from include.lifecycle.room import Place, reserve_room
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, Planning, Work
 from include.ops_db.data_transfers import (
@@ -46,22 +47,28 @@ from include.ops_db.data_transfers import (
 from include.ops_db.reservations import sweep
 from include.ops_db.states import WorkStatus
 from include.stages.under_way import TimetableBegan, UnderWay
-from include.storage.disk import DiskStorage
+from include.stages.ways import Way, pushed_from, pushed_to, runs_at, way_of
 from include.topology import OperationKind
 from include.transfer.blocks import Item, Twin
 from include.transfer.compressed_twin import twin_path
-from include.transfer.part_file import missing_bytes
-from include.transfer.pull import YIELD_SECONDS, DamagedOriginError, Origin, Pulled, pull
+from include.transfer.pull import YIELD_SECONDS, DamagedOriginError, Pulled
 
 KIND = OperationKind.TRANSFER
 
 
 def plan(planning: Planning) -> None:
-    """Want every pending transfer to this buffer."""
+    """Want every pending transfer to this buffer, but for those that are pushed; and those that this one pushes."""
     here = planning.data_location_id
     sweep(planning.session, data_location_id=here)
-    waiting = waiting_transfers(planning.session, kind=KIND, data_location_id=here)
-    want(planning.session, kind=KIND, data_location_id=here, operations=[_operation(transfer) for transfer in waiting])
+    waiting = waiting_transfers(
+        planning.session,
+        kind=KIND,
+        data_location_id=here,
+        pushed_from_here=pushed_from(planning.topology, planning.location.full_name),
+        pushed_to_here=pushed_to(planning.topology, planning.location.full_name),
+    )
+    operations = [_operation(transfer, lane=planning.location.full_name) for transfer in waiting]
+    want(planning.session, kind=KIND, data_location_id=here, operations=operations)
 
 
 def next_operation(session: Session, operation_id: int) -> int | None:
@@ -70,7 +77,7 @@ def next_operation(session: Session, operation_id: int) -> int | None:
 
 
 def run(work: Work) -> Done:
-    """Pull one transfer's packages.
+    """Move one transfer's packages.
 
     Raises:
         NoSpaceError: this buffer is too full.
@@ -82,19 +89,20 @@ def run(work: Work) -> Done:
         transfer = load_transfer(session, work.lease.data_transfer_id)
     if transfer.transfer_status is not WorkStatus.PENDING:
         return Done(explanation=f"Nothing was to be sent: data transfer {transfer.id} is {transfer.transfer_status}.")
+    lane = runs_at(work.topology, origin=transfer.origin, destination=transfer.destination)
+    if lane != work.location.full_name:
+        return Done(explanation=f"The route was turned round: {lane} goes on with data transfer {transfer.id}.")
     began = time.monotonic()
-    destination = work.storage_of(work.location.full_name)
-    if not isinstance(destination, DiskStorage):
-        raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: nothing can be pulled there.")
-    aside = put_corrupt_aside(work, transfer, destination)
+    way = way_of(work, transfer)
+    aside = put_corrupt_aside(work, transfer, way.destination)
     items = [_item(package) for package in transfer.packages if not package.is_bad_at_origin]
     bad = [
         package
         for package in transfer.packages
-        if package.is_bad_at_origin and missing_bytes(Item(package.path, package), root=destination.root)
+        if package.is_bad_at_origin and way.missing_bytes(Item(package.path, package))
     ]
     try:
-        pulled = _pull(work, transfer, items, destination)
+        pulled = _move(work, transfer, items, way)
     except DamagedOriginError as error:
         return _go_on_without(transfer, left_out(work, transfer, error), bad, aside=aside)
     what = _account(transfer, pulled, count=len(items), seconds=time.monotonic() - began) + aside
@@ -112,25 +120,28 @@ def _item(package: ExpectedPackage) -> Item:
     return Item(package.path, package, twin)
 
 
-def _operation(transfer: WaitingTransfer) -> NewOperation:
+def _operation(transfer: WaitingTransfer, *, lane: str) -> NewOperation:
+    how = f"be pushed to {transfer.destination}" if lane == transfer.origin else "be pulled"
     return NewOperation(
         subject_id=transfer.id,
         size_bytes=transfer.size_bytes,
         explanation=f"{transfer.package_count} package(s), {transfer.size_bytes:,} bytes, wait at {transfer.origin}"
-        " to be pulled.",
+        f" to {how}.",
     )
 
 
-def _pull(work: Work, transfer: TransferOnItsWay, items: list[Item], destination: DiskStorage) -> Pulled:
-    missing = sum(missing_bytes(item, root=destination.root) for item in items)
-    reserve_room(work, needed_bytes=missing, what=f"data transfer {transfer.id}", space=destination.space)
+def _move(work: Work, transfer: TransferOnItsWay, items: list[Item], way: Way) -> Pulled:
+    missing = sum(way.missing_bytes(item) for item in items)
+    there = Place(transfer.destination, transfer.destination_location_id)
+    what = f"data transfer {transfer.id}"
+    reserve_room(work, needed_bytes=missing, what=what, space=way.destination.space, at=there)
     ends_at = time.monotonic() + YIELD_SECONDS
-    under_way = UnderWay(work, origin=transfer.origin, origin_id=transfer.origin_location_id, left_bytes=missing)
+    under_way = UnderWay(work, transfer=transfer, left_bytes=missing)
     sent_before = 0
     with under_way:
         while True:
             try:
-                pulled = _pull_paced(work, transfer, items, destination, under_way, ends_at=ends_at)
+                pulled = _move_paced(items, way, under_way, ends_at=ends_at)
             except TimetableBegan:  # the rest goes by it
                 sent_before += under_way.sent_bytes
                 under_way.begin_again()
@@ -139,28 +150,10 @@ def _pull(work: Work, transfer: TransferOnItsWay, items: list[Item], destination
             return replace(pulled, bytes_sent=pulled.bytes_sent + sent_before, bytes_received=received)
 
 
-def _pull_paced(
-    work: Work,
-    transfer: TransferOnItsWay,
-    items: list[Item],
-    destination: DiskStorage,
-    under_way: UnderWay,
-    *,
-    ends_at: float,
-) -> Pulled:
+def _move_paced(items: list[Item], way: Way, under_way: UnderWay, *, ends_at: float) -> Pulled:
     pace = under_way.pace()
     try:
-        return pull(
-            items,
-            origin=Origin(transfer.origin, work.storage_of(transfer.origin)),
-            root=destination.root,
-            check=under_way.check,
-            on_progress=under_way.on_progress,
-            on_decision=under_way.on_decision,
-            yield_after_seconds=max(0.0, ends_at - time.monotonic()),
-            remembered_streams=under_way.remembered_streams,
-            pace=pace,
-        )
+        return way.move(items, under_way, pace=pace, ends_at=ends_at)
     finally:
         if pace is not None:
             pace.close()

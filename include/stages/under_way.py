@@ -11,6 +11,7 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.operations.stage import Work
+from include.ops_db.data_transfers import TransferOnItsWay
 from include.ops_db.decisions import TransferDecision, TransferReport, prune_decisions, write_report
 from include.ops_db.routes import RoutePromises, RouteTimetable, SharedRoute, shared_route
 from include.transfer.adapt import Decision
@@ -32,10 +33,9 @@ class TimetableBegan(Exception):  # noqa: N818 - no error: the transfer goes on,
 class UnderWay:
     """Tells ops-db every few seconds, in a thread of its own; trouble with that never stops the transfer."""
 
-    def __init__(self, work: Work, *, origin: str, origin_id: int, left_bytes: int) -> None:
+    def __init__(self, work: Work, *, transfer: TransferOnItsWay, left_bytes: int) -> None:
         self._work = work
-        self._origin = origin
-        self._origin_id = origin_id
+        self._transfer = transfer
         self._began_with = left_bytes
         self._left_bytes = left_bytes
         self.sent_bytes = 0
@@ -104,10 +104,10 @@ class UnderWay:
         with self._work.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             return shared_route(
                 connection,
-                origin=self._origin,
-                destination=self._work.location.full_name,
-                origin_id=self._origin_id,
-                destination_id=self._work.lease.data_location_id,
+                origin=self._transfer.origin,
+                destination=self._transfer.destination,
+                origin_id=self._transfer.origin_location_id,
+                destination_id=self._transfer.destination_location_id,
             )
 
     def _tell_until_stopped(self) -> None:

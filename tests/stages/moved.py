@@ -7,6 +7,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from include.ops_db.apply import apply_topology
 from include.ops_db.places import location_id
 from include.ops_db.states import BundleState, CopyStatus
 from include.ops_db.tables import (
@@ -18,7 +19,7 @@ from include.ops_db.tables import (
     RawDataPackage,
 )
 from include.stages import packaging, transfer, unpacking
-from include.topology import OperationKind
+from include.topology import OperationKind, Route
 from tests.observatory import Observatory
 from tests.stages.filed import file_observation, packages
 
@@ -33,6 +34,13 @@ def packaged(observatory: Observatory, *, count: int = 1, size: int = 3000) -> l
     report = observatory.run(packaging, "ccat_source")
     assert report.failed == []
     return packages(observatory.engine)
+
+
+def with_routes(observatory: Observatory, *routes: Route) -> None:
+    """Apply a topology with these routes."""
+    observatory.topology = observatory.topology.model_copy(update={"routes": routes})
+    with Session(observatory.engine) as session, session.begin():
+        apply_topology(session, observatory.topology, applied_by="tests")
 
 
 def bundled(

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from include.errors import TransientError
 from include.integrity.checksum import checksum_of
 from include.integrity.manifest import PackageManifest
 from include.metadata.sidecar import Sidecar, sidecar_key
@@ -19,14 +20,15 @@ from include.ops_db.manifests import load_manifest
 from include.ops_db.states import CopyStatus, PackageState, WorkStatus
 from include.ops_db.tables import ExecutedObsUnit, RawDataPackage
 from include.sandbox.s3 import S3
-from include.stages import archiving, transfer, unpacking
+from include.stages import archiving, bundling, transfer, unpacking
 from include.storage.interface import Chunk
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
-from include.topology import OperationKind
+from include.topology import MovedBy, OperationKind, Route
+from include.transfer import to_s3
 from tests.observatory import Observatory
 from tests.stages.filed import STARTED_AT, packages
-from tests.stages.moved import DESTINATION, bundled, copy_at, newest, packaged, set_status, spoil, unpacked
+from tests.stages.moved import DESTINATION, bundled, copy_at, newest, packaged, set_status, spoil, unpacked, with_routes
 
 KIND = OperationKind.ARCHIVING
 HERE = "cologne_archive"
@@ -257,3 +259,82 @@ def test_the_manifest_in_the_sidecar_is_one_that_packaging_would_read(observator
     observatory.run(archiving, HERE)
     raw = json.loads(content(archive, sidecar_key(package.path)))["manifest"]
     assert PackageManifest.from_json(json.dumps(raw)).name == package.name
+
+
+def test_a_large_package_goes_by_parts_and_a_cut_off_upload_goes_on(observatory, archive, monkeypatch):
+    (package,) = unpacked(observatory, size=140 * MIB)
+    sent: list[int] = []
+    real = to_s3._Upload.send
+
+    def cut(self, part):
+        if sent:
+            raise TransientError("the link is cut")
+        sent.append(part.number)
+        return real(self, part)
+
+    monkeypatch.setattr(to_s3, "NEAR_PARTS", 1)
+    monkeypatch.setattr(to_s3._Upload, "send", cut)
+    assert observatory.run(archiving, HERE).later
+    monkeypatch.setattr(to_s3._Upload, "send", real)
+    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="it is mended")
+    read: list[int] = []
+    monkeypatch.setattr(to_s3._Upload, "send", lambda self, part: read.append(part.number) or real(self, part))
+    assert observatory.run(archiving, HERE).completed == 1
+    assert sent == [1]
+    assert read == [2, 3]
+    assert checksum_of([content(archive, package.path)]) == package.checksum
+
+
+def test_a_large_source_copy_that_changed_is_marked_corrupt(observatory, archive):
+    (package,) = unpacked(observatory, size=70 * MIB)
+    spoil(observatory, package, DESTINATION, at=66 * MIB)
+    observatory.run(archiving, HERE)
+    assert copy_at(observatory, package, DESTINATION).status is CopyStatus.CORRUPT
+    assert "block 1 (bytes" in newest(observatory, KIND).explanation
+    assert archive.stat(package.path) is None
+
+
+def direct(observatory: Observatory, *ways: tuple[str, str]) -> None:
+    routes = (Route(from_location=origin, to_location=archive, moved_by=MovedBy.DIRECT) for origin, archive in ways)
+    with_routes(observatory, *routes)
+
+
+def test_a_direct_route_takes_a_package_from_its_buffer_and_no_bundle_is_made(observatory, archive):
+    direct(observatory, ("ccat_buffer", HERE), (HERE, "us_archive"))
+    (package,) = packaged(observatory)
+    assert observatory.plan(bundling, "ccat_buffer").batches == []
+    assert observatory.operations(OperationKind.BUNDLING) == []
+    assert observatory.run(archiving, HERE).completed == 1
+    assert "went from ccat_buffer to cologne_archive" in newest(observatory, KIND).explanation
+    assert checksum_of([content(archive, package.path)]) == package.checksum
+    assert package_now(observatory, package).state is PackageState.ARCHIVED
+    assert observatory.run(archiving, "us_archive").completed == 1
+    assert "went from cologne_archive to us_archive" in newest(observatory, KIND).explanation
+    assert copy_at(observatory, package, "us_archive").verified_at is not None
+    assert observatory.plan(archiving, HERE).batches == []
+    assert observatory.plan(archiving, "us_archive").batches == []
+
+
+def test_a_direct_route_between_archives_waits_until_the_first_has_the_package(observatory, archive):
+    direct(observatory, ("ccat_buffer", HERE), (HERE, "us_archive"))
+    packaged(observatory)
+    assert observatory.plan(archiving, "us_archive").batches == []
+
+
+def test_a_bad_copy_that_a_direct_route_meets_is_marked_and_makes_no_object(observatory, archive):
+    direct(observatory, ("ccat_buffer", HERE), (HERE, "us_archive"))
+    (package,) = packaged(observatory)
+    spoil(observatory, package, "ccat_buffer")
+    observatory.run(archiving, HERE)
+    assert copy_at(observatory, package, "ccat_buffer").status is CopyStatus.CORRUPT
+    assert archive.stat(package.path) is None
+    assert copy_at(observatory, package, HERE) is None
+
+
+def test_a_direct_route_from_a_buffer_with_an_archive_replaces_its_secondary_transfer(observatory, archive):
+    direct(observatory, (DESTINATION, "us_archive"))
+    (package,) = unpacked(observatory)
+    assert observatory.plan(bundling, DESTINATION).batches == []
+    assert observatory.run(archiving, "us_archive").completed == 1
+    assert "went from cologne_buffer to us_archive" in newest(observatory, KIND).explanation
+    assert copy_at(observatory, package, "us_archive").verified_at is not None

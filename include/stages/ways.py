@@ -1,0 +1,140 @@
+"""Which way a transfer's bytes go: the destination pulls them, or, where the route says so, the origin pushes them."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from include.errors import PermanentError, WrongHostError
+from include.operations.stage import Work
+from include.ops_db.data_transfers import TransferOnItsWay
+from include.storage.disk import DiskStorage
+from include.storage.interface import Storage
+from include.storage.sftp import SftpStorage
+from include.topology import MovedBy, Topology
+from include.transfer.adapt import Decision
+from include.transfer.blocks import Item
+from include.transfer.pace import Pace
+from include.transfer.part_file import missing_bytes
+from include.transfer.pull import Origin, Pulled, pull
+from include.transfer.pulled import Progress
+from include.transfer.push import Destination, push
+
+
+class Listeners(Protocol):
+    """Who hears how far it is. See `pull`."""
+
+    def check(self) -> None:
+        """May raise."""
+
+    def on_progress(self, progress: Progress) -> None:
+        """Hear of a block."""
+
+    def on_decision(self, decision: Decision) -> None:
+        """Hear of a decision."""
+
+    @property
+    def remembered_streams(self) -> int | None:
+        """How many connections to begin with."""
+
+
+class Way(Protocol):
+    """How the bytes of one transfer are moved from here."""
+
+    destination: Storage
+    """As this host reaches it."""
+
+    def missing_bytes(self, item: Item) -> int:
+        """Return how many bytes have yet to be written at the destination; no fewer than that."""
+
+    def move(self, items: Sequence[Item], listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Pulled:
+        """As `pull`; `ends_at` is a moment of the monotonic clock."""
+
+
+def runs_at(topology: Topology, *, origin: str, destination: str) -> str:
+    """Return the location whose lane does the transfers of a route: the origin if it pushes, else the destination."""
+    is_pushed = topology.route(origin=origin, destination=destination).moved_by is MovedBy.PUSH
+    return origin if is_pushed else destination
+
+
+def pushed_from(topology: Topology, origin: str) -> list[str]:
+    """Full names of the locations that are pushed to from `origin`."""
+    return [r.to_location for r in topology.routes if r.moved_by is MovedBy.PUSH and r.from_location == origin]
+
+
+def pushed_to(topology: Topology, destination: str) -> list[str]:
+    """Full names of the locations that push to `destination`."""
+    return [r.from_location for r in topology.routes if r.moved_by is MovedBy.PUSH and r.to_location == destination]
+
+
+def way_of(work: Work, transfer: TransferOnItsWay) -> Way:
+    """Return how this transfer is moved by the lane that does it.
+
+    Raises:
+        WrongHostError: the lane's location is not a folder of this host.
+    """
+    here = work.storage_of(work.location.full_name)
+    if not isinstance(here, DiskStorage):
+        verb = "pushed from" if work.location.full_name == transfer.origin else "pulled"
+        raise WrongHostError(f"{work.location.full_name} is not a folder of {work.host}: nothing can be {verb} there.")
+    if work.location.full_name == transfer.origin:
+        return Pushing(transfer, here, work.storage_of)
+    return Pulling(transfer, here, work.storage_of)
+
+
+class Pulling:
+    """The destination reads, from whatever the origin is."""
+
+    def __init__(self, transfer: TransferOnItsWay, here: DiskStorage, storage_of: Callable[[str], Storage]) -> None:
+        self.destination: Storage = here
+        self._root = here.root
+        self._transfer = transfer
+        self._storage_of = storage_of
+
+    def missing_bytes(self, item: Item) -> int:
+        return missing_bytes(item, root=self._root)
+
+    def move(self, items: Sequence[Item], listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Pulled:
+        return pull(
+            items,
+            origin=Origin(self._transfer.origin, self._storage_of(self._transfer.origin)),
+            root=self._root,
+            check=listeners.check,
+            on_progress=listeners.on_progress,
+            on_decision=listeners.on_decision,
+            yield_after_seconds=max(0.0, ends_at - time.monotonic()),
+            remembered_streams=listeners.remembered_streams,
+            pace=pace,
+        )
+
+
+class Pushing:
+    """The origin writes, over SFTP or into a folder that it reaches itself."""
+
+    def __init__(self, transfer: TransferOnItsWay, here: DiskStorage, storage_of: Callable[[str], Storage]) -> None:
+        self.destination: Storage = storage_of(transfer.destination)
+        self._here = here
+        self._transfer = transfer
+
+    def missing_bytes(self, item: Item) -> int:
+        """What lies in a part file there is asked for once more than needed: to look would cost a round trip a file."""
+        if isinstance(self.destination, DiskStorage):
+            return missing_bytes(item, root=self.destination.root)
+        found = self.destination.stat(item.path)
+        size = item.content.size_bytes
+        return 0 if found is not None and found.size_bytes == size else size
+
+    def move(self, items: Sequence[Item], listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Pulled:
+        if not isinstance(self.destination, DiskStorage | SftpStorage):
+            raise PermanentError(f"{self._transfer.destination} is no disk; nothing can be pushed there.")
+        return push(
+            items,
+            origin=self._transfer.origin,
+            source=self._here,
+            destination=Destination(self._transfer.destination, self.destination),
+            check=listeners.check,
+            on_progress=listeners.on_progress,
+            on_decision=listeners.on_decision,
+            yield_after_seconds=max(0.0, ends_at - time.monotonic()),
+            remembered_streams=listeners.remembered_streams,
+            pace=pace,
+        )
