@@ -34,6 +34,8 @@ def what_comes_next(package: ExplainedPackage, policy: Policy) -> tuple[str, ...
 
 
 def _without_operations(package: ExplainedPackage, policy: Policy) -> str:
+    if package.state is PackageState.FAILED and package.packaged_at is not None:
+        return f"No good copy of it was left, nor its raw files at {package.source} as filed: it waits for a person."
     if package.state is PackageState.FAILED:
         return f"It could not be made from its files at {package.source}, and waits for a person."
     if package.packaged_at is None:
@@ -41,6 +43,8 @@ def _without_operations(package: ExplainedPackage, policy: Policy) -> str:
     under_way = [route for route in package.routes if _is_under_way(route)]
     if under_way:
         return " ".join(_of_route(route) for route in under_way)
+    if not any(copies.is_there and copies.is_package for copies in package.copies):
+        return f"No good copy of it is known: the next plan of packaging at {package.source} makes it again."
     if package.state is not PackageState.ARCHIVED:
         return "The next plan of bundling or of archiving takes it up."
     return _of_archived(package, policy)
@@ -70,8 +74,10 @@ def _of_archived(package: ExplainedPackage, policy: Policy) -> str:
             f"It has {len(safe)} verified archive copies at {sites} site(s), and {policy.archive_copies} at"
             f" {policy.archive_sites} are asked for"
         )
-        if not any(copies.is_there and copies.location_type is LocationType.BUFFER for copies in package.copies):
-            return f"{has}, but no buffer holds it any more: a person must look at the copies that are not verified."
+        if safe and not any(
+            copies.is_there and copies.location_type is LocationType.BUFFER for copies in package.copies
+        ):
+            return f"{has}: the next plan of archiving repairs the other from {min(safe)}. Nothing is deleted before."
         return f"{has}: the next plans of bundling, transfer and archiving make them. Nothing of it is deleted before."
     rest = sorted(
         {

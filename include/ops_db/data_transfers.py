@@ -92,6 +92,17 @@ _PACKAGES = text(
     """  # noqa: S608 - the same
 )
 
+_STILL_COMING = text(
+    """
+    select distinct p.name from raw_data_package p
+    join data_transfer_package_member m on m.raw_data_package_id = p.id
+    join data_transfer t on t.data_transfer_package_id = m.data_transfer_package_id
+    where p.name = any(:names) and t.destination_location_id = :here
+      and t.transfer_status not in ('failed', 'cancelled')
+      and t.unpacking_status not in ('completed', 'failed', 'cancelled')
+    """
+)
+
 _TRANSFERRED = text(
     """
     update data_transfer set transfer_status = 'completed', transferred_at = now()
@@ -236,6 +247,11 @@ def load_transfer(session: Session, data_transfer_id: int) -> TransferOnItsWay:
         unpacked_before=row.unpacked_before,
         packages=tuple(_expected(package) for package in packages),
     )
+
+
+def still_coming(session: Session, names: list[str], *, data_location_id: int) -> set[str]:
+    """Return those of the packages that a transfer to this location, not over yet, is about."""
+    return set(session.execute(_STILL_COMING, {"names": names, "here": data_location_id}).scalars())
 
 
 def record_transferred(session: Session, data_transfer_id: int) -> None:

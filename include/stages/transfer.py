@@ -23,7 +23,8 @@ is fetched, and it leaves with another bundle. A copy here that is known to be c
 a good one comes.
 
 **How to stop it.** Pause this DAG, or stop the lane's worker. What has arrived is kept. Do not remove `.part` or
-`.journal` files of a transfer that is to go on: that is what need not be sent again.
+`.journal` files of a transfer that is to go on: that is what need not be sent again. Those that nobody will go on with
+are swept away by a later transfer, once they are a day old.
 """
 
 import time
@@ -32,6 +33,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from include.lifecycle.left_out import LeftOut, left_out, not_coming, put_corrupt_aside, record_left_out
+from include.lifecycle.leftovers import sweep_pulls
 from include.lifecycle.room import Place, reserve_room
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, Planning, Work
@@ -42,12 +44,14 @@ from include.ops_db.data_transfers import (
     load_transfer,
     next_of_route,
     record_transferred,
+    still_coming,
     waiting_transfers,
 )
 from include.ops_db.reservations import sweep
 from include.ops_db.states import WorkStatus
 from include.stages.under_way import TimetableBegan, UnderWay
 from include.stages.ways import Way, pushed_from, pushed_to, runs_at, way_of
+from include.storage.disk import DiskStorage
 from include.topology import OperationKind
 from include.transfer.blocks import Item, Twin
 from include.transfer.compressed_twin import twin_path
@@ -94,6 +98,8 @@ def run(work: Work) -> Done:
         return Done(explanation=f"The route was turned round: {lane} goes on with data transfer {transfer.id}.")
     began = time.monotonic()
     way = way_of(work, transfer)
+    if isinstance(way.destination, DiskStorage):
+        sweep_pulls(way.destination, still_coming=lambda names: _still_coming(work, transfer, names))
     aside = put_corrupt_aside(work, transfer, way.destination)
     items = [_item(package) for package in transfer.packages if not package.is_bad_at_origin]
     bad = [
@@ -118,6 +124,11 @@ def run(work: Work) -> Done:
 def _item(package: ExpectedPackage) -> Item:
     twin = None if package.frame_bytes is None else Twin(twin_path(package.path), package.frame_bytes)
     return Item(package.path, package, twin)
+
+
+def _still_coming(work: Work, transfer: TransferOnItsWay, names: list[str]) -> set[str]:
+    with Session(work.engine) as session:
+        return still_coming(session, names, data_location_id=transfer.destination_location_id)
 
 
 def _operation(transfer: WaitingTransfer, *, lane: str) -> NewOperation:

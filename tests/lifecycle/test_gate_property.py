@@ -1,8 +1,9 @@
 """Whatever happens in whatever order, no file is deleted but on two verified archive copies; and what may go does go.
 
-Deletions and stagings are the real ones, on real files and a real ops-db; around them copies appear, are verified, turn
-out corrupt or missing, transfers begin and end, people ask for packages, and workers are killed at any step. What must
-hold is asked of ops-db in this test's own words, at the moment in which a file goes.
+Deletions, stagings and repairs are the real ones, on real files and a real ops-db; around them copies appear, are
+verified, turn out corrupt or missing (their bytes too), transfers begin and end, people ask for packages, and workers
+are killed at any step. What must hold is asked of ops-db and of the bytes in this test's own words, at the moment in
+which a file goes. Damage alone never takes the last good bytes: if they are gone, deletion or repair took them.
 """
 
 import logging
@@ -26,7 +27,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 
 from include.ops_db.states import CopyStatus
-from include.stages import deletion, staging
+from include.stages import archiving, deletion, packaging, staging
 from include.storage.disk import DiskStorage
 from tests.lifecycle.archived import ARCHIVES, BUFFERS, Archived, archived_package
 from tests.lifecycle.conftest import empty
@@ -124,13 +125,14 @@ class Deletions(RuleBasedStateMachine):
     def a_package_is_everywhere(self, *, staged: bool, trouble: str) -> None:
         """Deletions were planned when all was well; since then one thing has changed."""
         empty(self.observatory.engine, places_too=False)
-        for place in (*PLACES, *ARCHIVES):
+        for place in (*PLACES, *ARCHIVES, "ccat_buffer"):
             shutil.rmtree(self.observatory.folder(place))
             self.observatory.folder(place).mkdir()
             self.observatory.storages[place] = WatchedStorage(self, place)
         self.package = archived_package(self.observatory, {"a/1.g3": b"one", "a/2.g3": b"two"})
         if staged:
             self.package.stage()
+        self.a_buffer_loses_it("ccat_buffer")
         self._sql(PLAN_ALL.text, package=self.package.id, places=list(PLACES))
         match trouble:
             case "not archived":
@@ -150,6 +152,7 @@ class Deletions(RuleBasedStateMachine):
 
     @rule(archive=st.sampled_from(ARCHIVES))
     def an_archive_copy_is_verified_or_repaired(self, archive: str) -> None:
+        self.observatory.put_files({self.package.path: self.package.content}, location=archive)
         self._set_copy(archive, CopyStatus.PRESENT, verified=True)
         self._sql(
             "update raw_data_package set state = 'archived', archived_at = coalesce(archived_at, now())"
@@ -159,7 +162,20 @@ class Deletions(RuleBasedStateMachine):
 
     @rule(archive=st.sampled_from(ARCHIVES), found=st.sampled_from(["corrupt", "missing"]))
     def an_archive_copy_is_found_bad(self, archive: str, found: str) -> None:
+        if not self._good_places() - {archive}:
+            return
+        path = self.observatory.folder(archive) / self.package.path
+        path.unlink(missing_ok=True)
+        if found == "corrupt":
+            self.observatory.put_files({self.package.path: b"?" * len(self.package.content)}, location=archive)
         self._set_copy(archive, CopyStatus(found), verified=False)
+
+    @rule(place=st.sampled_from(BUFFERS))
+    def a_buffer_loses_it(self, place: str) -> None:
+        if not self._good_places() - {place}:
+            return
+        (self.observatory.folder(place) / self.package.path).unlink(missing_ok=True)
+        self._set_copy(place, CopyStatus.MISSING, verified=False)
 
     @rule(archive=st.sampled_from(ARCHIVES))
     def an_archive_copy_is_written_again_and_not_verified_yet(self, archive: str) -> None:
@@ -198,6 +214,16 @@ class Deletions(RuleBasedStateMachine):
         for place in PLACES:
             self._run_planned(place)
 
+    @rule(archive=st.sampled_from(ARCHIVES), steps=st.one_of(st.just(-1), st.integers(0, 3)))
+    def archives_are_repaired(self, archive: str, steps: int) -> None:
+        with self._killed_after(steps):
+            self.observatory.run(archiving, archive)
+
+    @rule(steps=st.one_of(st.just(-1), st.integers(0, 3)))
+    def what_is_lost_is_made_again(self, steps: int) -> None:
+        with self._killed_after(steps):
+            self.observatory.run(packaging, "ccat_source")
+
     @rule(place=st.sampled_from(PLACES))
     def deletion_is_planned(self, place: str) -> None:
         self.observatory.plan(deletion, place)
@@ -225,6 +251,10 @@ class Deletions(RuleBasedStateMachine):
             assert connection.execute(WITHOUT_RECORD).scalars().all() == []
 
     @invariant()
+    def good_bytes_are_somewhere(self) -> None:
+        assert self.package is None or self._good_places()
+
+    @invariant()
     def nothing_went_that_must_stay(self) -> None:
         assert self.violations == []
 
@@ -238,6 +268,10 @@ class Deletions(RuleBasedStateMachine):
             self.an_archive_copy_is_verified_or_repaired(archive)
         for _ in range(2):
             self.time_passes()
+            self.observatory.run(packaging, "ccat_source")
+            for archive in ARCHIVES:
+                self.observatory.run(archiving, archive)
+                self.an_archive_copy_is_verified_or_repaired(archive)
             if self._is_staging():  # its worker is dead, which its own plan must find out
                 self.observatory.run(staging, "cologne_processing")
             for place in self._places_with_copies():
@@ -255,6 +289,7 @@ class Deletions(RuleBasedStateMachine):
             objections = [
                 f"with {evidence.copies} verified archive copies" if evidence.copies < 2 else "",
                 f"with archive copies at {evidence.sites} sites" if evidence.sites < 2 else "",
+                *(f"while {archive} has other bytes" for archive in ARCHIVES if not self._is_good(archive)),
                 "without a record" if connection.execute(ON_RECORD, values).scalar_one() == 0 else "",
                 "though it is wanted" if connection.execute(WANTED_BY, values).scalar_one() else "",
                 "while it is sent"
@@ -289,6 +324,15 @@ class Deletions(RuleBasedStateMachine):
             verified=verified,
             was=["present", "corrupt", "missing"],
         )
+
+    def _good_places(self) -> set[str]:
+        """Where, in truth, all bytes of the package are: as a tar, or as raw files."""
+        return {place for place in (*BUFFERS, *ARCHIVES, "ccat_source") if self._is_good(place)}
+
+    def _is_good(self, place: str) -> bool:
+        files = self.package.files if place == "ccat_source" else {self.package.path: self.package.content}
+        paths = {self.observatory.folder(place) / path: content for path, content in files.items()}
+        return all(path.is_file() and path.read_bytes() == content for path, content in paths.items())
 
     def _run_planned(self, place: str) -> None:
         with self.observatory.engine.connect() as connection:

@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from include.cli.status import LIVE
+from include.explain.next_step import what_comes_next
+from include.explain.packages import explain_package
 from include.integrity.checksum import checksum_of
 from include.operations.record import reset
 from include.ops_db.states import CopyStatus, PackageState, WorkStatus
@@ -357,3 +359,22 @@ def test_an_archive_copy_that_comes_wrong_once_is_not_called_corrupt(observatory
     assert copy_at(observatory, package, "cologne_archive").status is CopyStatus.PRESENT
     go_on(observatory, rounds=1)
     assert is_safe(observatory, package)
+
+
+def told(observatory: Observatory, package: RawDataPackage) -> str:
+    """What `dts explain` says comes next."""
+    with observatory.engine.connect() as connection:
+        explained = explain_package(connection, package.id)
+    return " ".join(what_comes_next(explained, observatory.topology.policy))
+
+
+def test_dts_explain_says_how_it_is_repaired(observatory):
+    (package,) = packaged(observatory)
+    go_on(observatory)
+    forget(observatory, package, *BUFFERS)
+    found(observatory, package, "us_archive", CopyStatus.CORRUPT)
+    assert "the next plan of archiving repairs the other from cologne_archive" in told(observatory, package)
+    found(observatory, package, "cologne_archive", CopyStatus.MISSING)
+    with observatory.engine.begin() as connection:
+        connection.execute(text("update operation set status = 'cancelled' where status in ('pending', 'scheduled')"))
+    assert "the next plan of packaging at ccat_source makes it again" in told(observatory, package)

@@ -1,5 +1,8 @@
 """The destination pulls a bundle's packages, says what it did, and names the copy that is damaged."""
 
+import os
+import time
+
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -294,3 +297,26 @@ def test_a_package_that_was_deleted_here_long_ago_comes_again_with_a_new_transfe
     assert observatory.run(transfer, DESTINATION).completed == 1
     assert observatory.run(unpacking, DESTINATION).completed == 1
     assert copy_at(observatory, package, DESTINATION).status is CopyStatus.PRESENT
+
+
+def test_what_nobody_goes_on_with_is_swept_away_after_a_day_and_nothing_else(observatory):
+    cancelled, waiting, coming = packaged(observatory, count=3)
+    for package in (cancelled, waiting):
+        bundled(observatory, [package])
+    with Session(observatory.engine) as session, session.begin():
+        first = session.query(DataTransfer).order_by(DataTransfer.id).first()
+        first.transfer_status = WorkStatus.CANCELLED
+    observatory.plan(transfer, DESTINATION)
+    bundled(observatory, [coming])
+    (batch,) = observatory.plan(transfer, DESTINATION).batches
+
+    folder = observatory.folder(DESTINATION)
+    kept = [f"quarantine/x/{cancelled.path}.part", f"{waiting.path}.part", f"{waiting.path}.journal", "notes.part"]
+    swept = [f"{cancelled.path}.part", f"{cancelled.path}.journal"]
+    young = f"young/{cancelled.name}.tar.part"
+    observatory.put_files(dict.fromkeys([*kept, *swept, young], b"some"), location=DESTINATION)
+    long_ago = time.time() - 25 * 3600
+    for path in (*kept, *swept):
+        os.utime(folder / path, (long_ago, long_ago))
+    assert observatory.runner(transfer, DESTINATION).run(batch).completed == 1
+    assert files_below(folder) == sorted([*kept, young, coming.path])
