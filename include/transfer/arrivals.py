@@ -14,6 +14,7 @@ from include.transfer.blocks import Block, Item, Twin, missing_blocks
 from include.transfer.compressed import Frame, FrameError, Unpacker, frames_of, trouble_with
 from include.transfer.durable import disk_errors
 from include.transfer.part_file import PartFile
+from include.transfer.spill import Spill
 
 WRITERS = 4
 
@@ -123,6 +124,13 @@ def _keep_unpacked(
     with disk_errors(part.path):
         part.commit(frame.block)
     return None
+
+
+def spill(moves: Sequence[tuple[int, memoryview]], place: Spill) -> None:
+    """Write pieces of blocks that are not whole where they wait for the rest: (place, bytes) each."""
+    with disk_errors(place.folder):
+        for number, content in moves:
+            place.write(number, content)
 
 
 def finish(part: PartFile) -> None:

@@ -6,6 +6,8 @@ connect that was begun during a cut would sleep long after the mend: each is giv
 
 import asyncio
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import asyncssh
@@ -52,17 +54,25 @@ class Line:
         self.connection.abort()
 
 
-async def connect(address: SftpAddress) -> Line:
-    """Return a new connection.
+async def connect(
+    address: SftpAddress,
+    *,
+    on_trip: Callable[[float], None] = lambda _: None,
+    on_login: Callable[[], None] = lambda: None,
+) -> Line:
+    """Return a new connection. `on_trip` hears the seconds that TCP took, `on_login` that the server knows us now.
 
     Raises:
         PermanentError: a key cannot be read.
         asyncssh.Error, OSError: server or link do not answer, or refuse us; `translated` of an SftpConnection names it.
     """
+    began = time.perf_counter()
     opened = await _tcp(address.host, address.port)
+    on_trip(time.perf_counter() - began)
     try:
         async with asyncio.timeout(LOGIN_SECONDS):
             connection = await _ssh(address, opened)
+        on_login()
     except BaseException:
         opened.close()
         raise

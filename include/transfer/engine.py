@@ -31,6 +31,7 @@ from include.transfer.fleet import Fleet
 from include.transfer.pace import LUMP_BYTES, Pace
 from include.transfer.pool import Pool
 from include.transfer.sftp_reads import REQUEST_BYTES
+from include.transfer.spill import Pieces, Spill
 from include.transfer.stream import LEAST_WINDOW_BYTES, Ask, Stream
 from include.transfer.work import SPAN_BYTES, BlockWork, ItemWork, Piece, PieceState, Queue, Span
 
@@ -40,6 +41,9 @@ TICK_SECONDS = 0.25
 UNDER_WAY = 2.5
 FEW_STREAMS = 14
 AT_ONCE_BYTES = 4 * REQUEST_BYTES
+FEW_SLOTS = 160
+"""With fewer free ones, what waits for the rest of its block goes to the disk."""
+SPILLED_AT_ONCE = 96
 RESERVE_SLOTS = 32
 """Kept for what is asked for a second time, on another stream."""
 LATE_SECONDS = 1.0
@@ -109,11 +113,16 @@ class Engine:
         self._tell = tell
         unpacks = any(item.twin is not None for item in task.items)
         self._arena = Arena(ARENA_BYTES - UNPACKED_BYTES) if unpacks else Arena()
+        self._spill = Spill(task.root)
         self._unpacker = Unpacker()
         self._queue = Queue()
         self._share_bytes = 0
         self._fleet = Fleet(
-            task.address, pool=pool, made=lambda line: Stream(line, self._share_bytes), joined=self._joined
+            task.address,
+            pool=pool,
+            made=lambda line: Stream(line, self._share_bytes),
+            joined=self._joined,
+            reached=self._reached,
         )
         self._threads = ThreadPoolExecutor(arrivals.WRITERS, thread_name_prefix="arrivals")
         self._jobs: set[asyncio.Task[None]] = set()
@@ -127,6 +136,7 @@ class Engine:
         self._paced = asyncio.Event()
         self._blocked_at = 0.0
         self._repeats = 0
+        self._is_spilling = False
         self._rounds: tuple[Round, ...] = ()
         self._round_began = (0.0, 0)
         self._last_news = time.monotonic()
@@ -193,6 +203,7 @@ class Engine:
         for item in self._parts:
             item.part.close()
         self._threads.shutdown(wait=False)
+        self._spill.close()
 
     def _work_on(self, job: Coroutine[Any, Any, None], *, name: str = "") -> None:
         task = asyncio.create_task(job, name=name)
@@ -245,6 +256,12 @@ class Engine:
             self._pump_all()
 
     # ----- asking
+
+    def _reached(self, trip: float) -> None:
+        """Connect as many as will be needed, as soon as it is known how far away the server is."""
+        if not self._rounds and self._task.remembered is None and not self._fleet.streams:
+            decision = adapt.first(round_trip_seconds=trip, host=self._task.host)
+            self._fleet.start(min(decision.streams, self._task.most_streams))
 
     def _joined(self, stream: Stream) -> None:
         if not self._rounds:
@@ -386,8 +403,11 @@ class Engine:
         return True
 
     def _may_take_slot(self, work: BlockWork) -> bool:
-        """Leave as many as all older blocks still need: no slot comes back before its block is complete."""
+        """Leave as much as all older blocks still need: nothing comes back before its block is complete."""
         free = self._arena.free - (RESERVE_SLOTS - self._repeats)
+        if free <= 0:
+            return False
+        free += self._spill.free
         for older in self._open:
             if older is work:
                 break
@@ -447,13 +467,60 @@ class Engine:
         piece.slot = slot
         work = piece.work
         work.pieces_left -= 1
-        if work.pieces_left == 0:
-            self._open.pop(work, None)
+        self._keep_if_whole(work)
+        if self._arena.free < FEW_SLOTS:
+            self._spill_some()
+
+    def _keep_if_whole(self, work: BlockWork) -> None:
+        if work.pieces_left == 0 and not work.is_spilling and work in self._open:
+            del self._open[work]
             self._work_on(self._keep(work), name="arrival")
+
+    def _spill_some(self) -> None:
+        """Move what has come of blocks that are not whole to the disk, the oldest first."""
+        if self._is_spilling or not self._spill.free:
+            return
+        moved: list[Piece] = []
+        for work in self._open:
+            if work.pieces_left and len(moved) < SPILLED_AT_ONCE:
+                waiting = [piece for piece in work.pieces if piece.slot >= 0]
+                moved += waiting[: min(SPILLED_AT_ONCE - len(moved), self._spill.free - len(moved))]
+        if moved:
+            self._is_spilling = True
+            moves = [(piece, piece.slot, self._spill.take()) for piece in moved]
+            for piece in moved:
+                piece.slot = -1
+                piece.work.is_spilling = True
+            self._work_on(self._move(moves), name="arrival")
+
+    async def _move(self, moves: Sequence[tuple[Piece, int, int]]) -> None:
+        job = partial(
+            arrivals.spill,
+            [(place, self._arena.view(slot, piece.length)) for piece, slot, place in moves],
+            self._spill,
+        )
+        await asyncio.get_running_loop().run_in_executor(self._threads, job)
+        self._is_spilling = False
+        for piece, slot, place in moves:
+            self._arena.give_back(slot)
+            if piece.state is PieceState.HERE:
+                piece.place = place
+            else:  # its block was given up meanwhile
+                self._spill.give_back(place)
+        for work in dict.fromkeys(piece.work for piece, _, _ in moves):
+            work.is_spilling = False
+            self._keep_if_whole(work)
+        self._pump_all()
 
     async def _keep(self, work: BlockWork) -> None:
         loop = asyncio.get_running_loop()
-        pieces = [self._arena.view(piece.slot, piece.length) for piece in work.pieces]
+        pieces = Pieces(
+            [
+                self._arena.view(piece.slot, piece.length) if piece.slot >= 0 else (piece.place, piece.length)
+                for piece in work.pieces
+            ],
+            spill=self._spill,
+        )
         item, block = work.item, work.block
 
         def written() -> None:
@@ -501,6 +568,10 @@ class Engine:
             if piece.slot >= 0:
                 self._arena.give_back(piece.slot)
                 piece.slot = -1
+            if piece.place >= 0:
+                self._spill.give_back(piece.place)
+                piece.place = -1
+            piece.state = PieceState.WAITING
 
     def _drop(self, item: ItemWork, sentence: str, *, is_missing: bool = False) -> None:
         """Give an item up; all others go on."""

@@ -1,7 +1,7 @@
 """As many connections as are wanted: made overlapped, a few at a time, replaced when they break or fall silent.
 
 OpenSSH drops some of more than ten connections that have not logged in yet (MaxStartups 10:30:100), so no more than
-DIALS are being made at once. A connection that waits for an answer and gets no byte for `silence_seconds` is given up:
+DIALS are logging in at once. A connection that waits for an answer and gets no byte for `silence_seconds` is given up:
 after a cut, TCP itself would sleep up to two minutes before it tried again.
 """
 
@@ -18,7 +18,7 @@ from include.storage.sftp_connection import SftpAddress, SftpConnection
 from include.transfer.connect import Line, connect
 from include.transfer.pool import Pool
 
-DIALS = 9
+DIALS = 16
 PAUSE_SECONDS = 0.3
 MOST_PAUSE_SECONDS = 1.5
 SILENCE_SECONDS = 4.0
@@ -41,7 +41,10 @@ Stream = TypeVar("Stream", bound=Member)
 
 
 class Fleet(Generic[Stream]):
-    """The streams of one transfer. In the loop's thread. `made` makes one of a connection, `joined` gives it work."""
+    """The streams of one transfer. In the loop's thread. `made` makes one of a connection, `joined` gives it work.
+
+    `reached` hears how far away the server is, long before a login has told so.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Fleet(Generic[Stream]):
         pool: Pool,
         made: Callable[[Line], Stream],
         joined: Callable[[Stream], None],
+        reached: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.streams: list[Stream] = []
         self.wanted = 1
@@ -63,7 +67,9 @@ class Fleet(Generic[Stream]):
         self._pool = pool
         self._made = made
         self._joined = joined
+        self._reached = reached
         self._dials: set[asyncio.Task[None]] = set()
+        self._logging_in = 0
         self._not_before = 0.0
         self._failures = 0
         self._ever = False
@@ -83,7 +89,8 @@ class Fleet(Generic[Stream]):
         if self.failure is not None or now < self._not_before:
             return
         missing = self.wanted - len(self.streams) - len(self._dials)
-        for _ in range(min(missing, DIALS - len(self._dials))):
+        for _ in range(min(missing, DIALS - self._logging_in)):
+            self._logging_in += 1
             dial = asyncio.create_task(self._dial())
             self._dials.add(dial)
             dial.add_done_callback(self._dials.discard)
@@ -115,14 +122,27 @@ class Fleet(Generic[Stream]):
         return SftpConnection(self._address).translated(error, path)
 
     async def _dial(self) -> None:
+        is_logging_in = True
+
+        def known() -> None:
+            nonlocal is_logging_in
+            self._logging_in -= is_logging_in
+            is_logging_in = False
+
+        def logged_in() -> None:
+            known()
+            self.fill()
+
         try:
-            line = await connect(self._address)
+            line = await connect(self._address, on_trip=self._reached, on_login=logged_in)
         except (asyncssh.Error, OSError, EOFError, DtsError) as error:
             self._dial_failed(self.translated(error, ""))
         else:
             self._failures = 0
             self._join(line)
             self.fill()
+        finally:
+            known()
 
     def _dial_failed(self, error: DtsError) -> None:
         self._failures += 1

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 # Where somebody else works too, a folder can vanish between making and using it, and a part file get its final name.
 OPENING_TRIES = 5
 
-MOST_PIECES = 512
-"""Fewer than the 1,024 that Linux writes in one call."""
+MOST_PIECES = 16
+"""Written in one call (Linux takes 1,024): those that come from a disk are held meanwhile."""
 
 
 class PartFile:

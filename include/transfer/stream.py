@@ -12,6 +12,7 @@ from include.transfer.work import SPAN_BYTES, ItemWork, Piece, Span
 LEAST_WINDOW_BYTES = 2 * REQUEST_BYTES
 MOST_WINDOW_BYTES = 128 * REQUEST_BYTES
 SMOOTHING = 0.3
+WINDOW_ROUND_TRIPS = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -59,12 +60,12 @@ class Stream:
         self._counted_bytes, self._counted_at = received, now
 
     def window_bytes(self, *, round_trip_seconds: float) -> int:
-        """Return how much is to be under way: its share, or four times what it carries in a round trip if that is more.
+        """Return how much is to be under way: its share, or three times what it carries in a round trip.
 
         Never less than the share: with a full queue a round trip takes twice as long as it was measured, and to ask for
         less because it got slower would make it slower still.
         """
-        wanted = max(self.share_bytes, int(4 * self.rate * round_trip_seconds))
+        wanted = max(self.share_bytes, int(WINDOW_ROUND_TRIPS * self.rate * round_trip_seconds))
         return max(LEAST_WINDOW_BYTES, min(wanted, MOST_WINDOW_BYTES))
 
     def ahead_bytes(self, *, round_trip_seconds: float) -> int:

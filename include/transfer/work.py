@@ -63,6 +63,9 @@ class Piece:
     length: int
     state: PieceState = PieceState.WAITING
     slot: int = -1
+    """Where its bytes are in memory."""
+    place: int = -1
+    """Where they are in the spill instead."""
     asked_at: float = 0.0
     copies: int = 0
     """How many streams have been asked and have not answered."""
@@ -80,6 +83,8 @@ class BlockWork:
     slots_wanted: int = 0
     """How many pieces have yet to be asked for."""
     tries: int = 0
+    is_spilling: bool = False
+    """Some of what has come is being moved from memory to the disk."""
 
     def begin(self) -> None:
         """Want all pieces, for the first time or again."""

@@ -12,7 +12,7 @@ LONG = Host(receive_buffer_bytes=268_435_456, congestion_control="bbr")
 
 @pytest.mark.parametrize(
     ("seconds", "host", "least", "most"),
-    [(0.25, STOCK, 24, 48), (0.25, LONG, 3, 8), (0.02, STOCK, 4, 6), (0.0005, STOCK, 2, 2), (2.0, STOCK, 64, 64)],
+    [(0.25, STOCK, 32, 60), (0.25, LONG, 3, 8), (0.02, STOCK, 4, 6), (0.0005, STOCK, 2, 2), (2.0, STOCK, 64, 64)],
 )
 def test_it_begins_with_what_the_path_holds_and_a_connection_keeps(seconds, host, least, most):
     decision = first(round_trip_seconds=seconds, host=host)

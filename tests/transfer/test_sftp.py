@@ -12,7 +12,7 @@ import pytest
 
 from include.errors import DtsError, LeaseLostError, PermanentError, TransientError
 from include.storage.sftp import SftpStorage
-from include.transfer import arena, arrivals, engine, fleet
+from include.transfer import arena, arrivals, engine, fleet, spill
 from include.transfer.pace import LUMP_BYTES
 from include.transfer.part_file import missing_bytes
 from include.transfer.pull import DamagedOriginError, Decision, Origin, Progress, Pulled, pull
@@ -207,6 +207,7 @@ def test_two_engines_at_once_end_with_whole_files(served, origin_root, arrived_r
 def test_it_goes_on_when_memory_for_two_blocks_is_all_there_is(served, origin_root, arrived_root, monkeypatch):
     small = 2 * BLOCK + engine.RESERVE_SLOTS * 255 * 1024 + 255 * 1024
     monkeypatch.setattr(engine, "Arena", lambda: arena.Arena(small))
+    monkeypatch.setattr(engine, "Spill", lambda root: spill.Spill(root, size_bytes=BLOCK // 2))
     items = [put(some_bytes(SIZE, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=BLOCK) for n in range(4)]
     assert pulled(items, served, arrived_root).finished
     assert all(is_whole(item, origin_root, arrived_root) for item in items)
