@@ -14,7 +14,7 @@ from include.operations import batch
 from include.ops_db.apply import apply_topology
 from include.ops_db.states import WorkStatus
 from include.ops_db.tables import DataTransferRoute, Operation, OperationAttempt, SpaceReservation, TransferDecision
-from include.stages import transfer, under_way
+from include.stages import transfer, under_way, ways
 from include.storage.disk import DiskStorage
 from include.storage.interface import Space
 from include.topology import OperationKind
@@ -64,7 +64,7 @@ def two_at_once(observatory, monkeypatch):
     observatory.storages[DESTINATION] = buffer
     first, second = observatory.plan(transfer, DESTINATION).batches
     held, go = threading.Event(), threading.Event()
-    pull = transfer.pull
+    pull = ways.pull
 
     def pull_slowly(*args, **keys):
         if not held.is_set():
@@ -72,7 +72,7 @@ def two_at_once(observatory, monkeypatch):
             assert go.wait(20)
         return pull(*args, **keys)
 
-    monkeypatch.setattr(transfer, "pull", pull_slowly)
+    monkeypatch.setattr(ways, "pull", pull_slowly)
     running = threading.Thread(target=lambda: observatory.runner(transfer, DESTINATION).run(first))
     buffer.room_bytes = RESERVE_BYTES + made[0].size_bytes + made[1].size_bytes - 1
     running.start()
@@ -155,7 +155,7 @@ def test_a_reservation_shrinks_as_bytes_arrive_and_decisions_are_kept(observator
         seen.extend(one.size_bytes for one in reservations(observatory))
         return Pulled(package.size_bytes, 0, finished=True)
 
-    monkeypatch.setattr(transfer, "pull", pull)
+    monkeypatch.setattr(ways, "pull", pull)
     assert observatory.run(transfer, DESTINATION).completed == 1
     assert seen == [package.size_bytes - 1000]
     with Session(observatory.engine) as session:
@@ -174,7 +174,7 @@ def test_the_next_transfer_begins_with_as_many_connections(observatory, monkeypa
         on_decision(Decision(12, "12 connections."))
         return Pulled(0, 0, finished=True)
 
-    monkeypatch.setattr(transfer, "pull", pull)
+    monkeypatch.setattr(ways, "pull", pull)
     for package in packaged(observatory, count=2):
         bundled(observatory, [package])
         observatory.run(transfer, DESTINATION)
@@ -200,7 +200,7 @@ def test_a_timetable_is_handed_on_as_a_pace_and_one_that_begins_later_too(observ
                 time.sleep(0.02)
         return Pulled(package.size_bytes - 700, 700, finished=True)
 
-    monkeypatch.setattr(transfer, "pull", pull)
+    monkeypatch.setattr(ways, "pull", pull)
     assert observatory.run(transfer, DESTINATION).completed == 1
     assert len(paces) == 2
     assert paces[0] is None
@@ -262,6 +262,6 @@ def test_after_trouble_a_task_ends(observatory, three_in_three_bundles, monkeypa
     def pull(*_, **__):
         raise TransientError("the link is cut")
 
-    monkeypatch.setattr(transfer, "pull", pull)
+    monkeypatch.setattr(ways, "pull", pull)
     report = observatory.runner(transfer, DESTINATION).run([one_of_many(observatory)])
     assert (report.completed, report.later) == (0, 1)
