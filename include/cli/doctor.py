@@ -30,7 +30,7 @@ Seconds = Annotated[
     typer.Option(
         min=0.5,
         max=600,
-        help="How long each measurement may take; that of one connection over a long line three times.",
+        help="How long each measurement may take; over a long line three times as long.",
     ),
 ]
 MostMb = Annotated[int, typer.Option("--most-mb", min=8, help="How many MB each measurement may move.")]
@@ -44,6 +44,9 @@ PeakTb = Annotated[
     ),
 ]
 LineMbit = Annotated[float, typer.Option(min=1, help="What the line to the other sites is said to carry, in Mbit/s.")]
+LossPercent = Annotated[
+    float, typer.Option(min=0, max=50, help="What part of its packets the line is said to lose, in %.")
+]
 RoundTripMs = Annotated[
     float | None,
     typer.Option(min=0, help="Judge the kernel by this round trip instead of the measured one.", show_default=False),
@@ -62,6 +65,7 @@ def doctor(
     most_mb: MostMb = 2000,
     peak_tb: PeakTb = None,
     line_mbit: LineMbit = 1000.0,
+    loss_percent: LossPercent = 0.01,
     round_trip_ms: RoundTripMs = None,
     write_test: WriteTest = False,
     as_json: AsJson = False,
@@ -86,6 +90,7 @@ def doctor(
         most_bytes=most_mb * 10**6,
         peak_bytes_a_day=peak,
         line_bytes_per_second=line_mbit * 1e6 / 8,
+        line_loss=loss_percent / 100,
         round_trip_seconds=None if round_trip_ms is None else round_trip_ms / 1000,
         write_test=write_test,
     )

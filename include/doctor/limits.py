@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from include.doctor.forecast import Line
+from include.doctor.forecast import OCEAN_LOSS, Line
 
 DAY_SECONDS = 86_400
 PEAK_BYTES_A_DAY = 8 * 10**12
@@ -17,6 +17,7 @@ class Limits:
     most_bytes: int = 2 * 10**9
     peak_bytes_a_day: float = PEAK_BYTES_A_DAY
     line_bytes_per_second: float = 125_000_000
+    line_loss: float = OCEAN_LOSS
     round_trip_seconds: float | None = None
     write_test: bool = False
 
@@ -28,4 +29,4 @@ class Limits:
     def line(self, measured_seconds: float) -> Line:
         """Return the line of a round trip."""
         seconds = measured_seconds if self.round_trip_seconds is None else self.round_trip_seconds
-        return Line(seconds, bytes_per_second=self.line_bytes_per_second)
+        return Line(seconds, bytes_per_second=self.line_bytes_per_second, loss=self.line_loss)

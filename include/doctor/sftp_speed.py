@@ -32,8 +32,8 @@ LEAST_REQUESTS = 4
 MOST_REQUESTS = 128
 LINE_BYTES_PER_SECOND = 125_000_000
 FAR_TIMES = 3
-"""One connection over a far line is measured so much longer: cubic begins with several times what loss leaves it in the
-end (10, then 2 MB/s on the test link), and takes ten seconds and more to come down."""
+"""A far line is measured so much longer, and only the later two thirds count: bbr takes seconds to ramp up, and cubic
+begins with several times what loss leaves it in the end (10, then 2 MB/s on the test link)."""
 ZEROS = b"/dev/zero"
 
 
@@ -98,7 +98,7 @@ async def _measured(address: SftpAddress, *, bounds: Bounds, streams_for: Callab
         if readable is None:
             why = f"no file of {SMALLEST_BYTES // 1_000_000} MB or more lies in {address.root}"
             return PeerSpeed(trip, took, cipher, why_not=why)
-        one = await _one_rate(line, readable, bounds=bounds)
+        one = await _rate([line], readable, bounds=bounds, round_trip_seconds=trip)
         await _drop(lines)  # what it has still under way would take its part of the line
         streams = streams_for(trip)
         lines = await _more(address, streams)
@@ -166,22 +166,8 @@ async def _first_large(line: Line, root: str) -> tuple[str, int]:
     return "", 0
 
 
-async def _one_rate(line: Line, file: Readable, *, bounds: Bounds) -> Rate | None:
-    trip = line.round_trip_seconds
-    if trip < FAR_SECONDS:
-        return await _rate([line], file, bounds=bounds, round_trip_seconds=trip)
-    longer = Bounds(FAR_TIMES * bounds.seconds, bounds.most_bytes)
-    return await _rate([line], file, bounds=longer, round_trip_seconds=trip, warm_up=bounds.seconds)
-
-
-async def _rate(
-    lines: Sequence[Line],
-    file: Readable,
-    *,
-    bounds: Bounds,
-    round_trip_seconds: float,
-    warm_up: float | None = None,
-) -> Rate | None:
+async def _rate(lines: Sequence[Line], file: Readable, *, bounds: Bounds, round_trip_seconds: float) -> Rate | None:
+    seconds, warm_up = _times(bounds.seconds, round_trip_seconds=round_trip_seconds)
     under_way = 2 * round_trip_seconds * LINE_BYTES_PER_SECOND / len(lines) / REQUEST_BYTES
     requests = min(max(LEAST_REQUESTS, int(under_way)), MOST_REQUESTS)
     readers = [_Reader(line, file, start=number / len(lines)) for number, line in enumerate(lines)]
@@ -189,15 +175,21 @@ async def _rate(
     for reader in readers:
         await reader.begin(requests)
     samples = [Sample(0, 0)]
-    while samples[-1].seconds < bounds.seconds and samples[-1].bytes < bounds.most_bytes:
+    while samples[-1].seconds < seconds and samples[-1].bytes < bounds.most_bytes:
         if all(reader.is_over for reader in readers):
             break
         await asyncio.sleep(0.02)
         samples.append(Sample(time.monotonic() - begun, sum(reader.bytes for reader in readers)))
     for reader in readers:
         reader.is_over = True
-    usual = warm_up_seconds(round_trip_seconds=round_trip_seconds, seconds=bounds.seconds)
-    return steady(samples, warm_up=usual if warm_up is None else warm_up)
+    return steady(samples, warm_up=warm_up)
+
+
+def _times(seconds: float, *, round_trip_seconds: float) -> tuple[float, float]:
+    """Return how long is measured, and after how much of it what comes begins to count."""
+    if round_trip_seconds >= FAR_SECONDS:
+        return FAR_TIMES * seconds, seconds
+    return seconds, warm_up_seconds(round_trip_seconds=round_trip_seconds, seconds=seconds)
 
 
 class _Reader:

@@ -63,8 +63,8 @@ def verdicts(findings: list[Finding]) -> set[Verdict]:
 def test_stock_linux_at_an_ocean_is_told_every_line_to_change_and_what_it_gives():
     findings = judge_kernel(STOCK, line=OCEAN, where="ccat_buffer")
     assert of(findings, "one connection, forecast").sentence == (
-        "ccat_buffer is 250 ms away: one connection can carry about 3.0 MB/s now if the other end is set alike"
-        " (buffers of 4.2 MB, cubic), 32 of them about 96 MB/s; with 64 MB buffers and bbr at both ends one carries"
+        "ccat_buffer is 250 ms away: one connection can carry about 2.5 MB/s now if the other end is set alike"
+        " (buffers of 4.2 MB, cubic), 32 of them about 80 MB/s; with 64 MB buffers and bbr at both ends one carries"
         " about 110 MB/s."
     )
     assert [line for finding in findings for line in finding.sysctl] == [
