@@ -1,5 +1,6 @@
 """Pushing over SFTP by many connections, from a host that nobody can pull from."""
 
+import asyncio
 import json
 import os
 import signal
@@ -55,6 +56,13 @@ def pushed(items, origin_root, there, **options) -> Pulled:
     return push(items, origin="ccat_buffer", source=source, destination=Destination("cologne_buffer", there), **options)
 
 
+class Slow:
+    """40 MB/s, so that time is up before all has been sent."""
+
+    async def acquire(self, size_bytes: int) -> None:
+        await asyncio.sleep(size_bytes / 40e6)
+
+
 def is_whole(item, origin_root, arrived_root) -> bool:
     return (arrived_root / item.path).read_bytes() == (origin_root / item.path).read_bytes()
 
@@ -87,7 +95,7 @@ def test_a_file_arrives_in_several_sittings_and_no_block_twice(there, origin_roo
     ]  # fmt: skip
     sittings: list[Pulled] = []
     while not sittings or not sittings[-1].finished:
-        sittings.append(pushed(items, origin_root, there, yield_after_seconds=0))
+        sittings.append(pushed(items, origin_root, there, yield_after_seconds=0, pace=Slow()))
         assert sittings[-1].bytes_sent
     assert sum(sitting.bytes_sent for sitting in sittings) == 2 * SIZE
     assert all(is_whole(item, origin_root, arrived_root) for item in items)
@@ -211,7 +219,7 @@ def test_missing_and_short_files_are_named_and_all_others_arrive(there, origin_r
 
 def test_a_pull_goes_on_where_a_push_ended_and_the_other_way_round(there, origin_root, arrived_root):
     item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-    first_part = pushed([item], origin_root, there, yield_after_seconds=0)
+    first_part = pushed([item], origin_root, there, yield_after_seconds=0, pace=Slow())
     assert 0 < first_part.bytes_sent == 60 * MB - missing_bytes(item, root=arrived_root)
     origin = Origin("ccat_buffer", DiskStorage(origin_root))
     second = pull([item], origin=origin, root=arrived_root, yield_after_seconds=0)
@@ -227,7 +235,7 @@ def test_a_pull_goes_on_where_a_push_ended_and_the_other_way_round(there, origin
 def test_what_is_left_of_another_file_is_not_believed(there, origin_root, arrived_root):
     item = put(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
     other = put(some_bytes(2 * SIZE, seed=2), at=origin_root, block_bytes=BLOCK)
-    pushed([other], origin_root, there, yield_after_seconds=0)
+    pushed([other], origin_root, there, yield_after_seconds=0, pace=Slow())
     put(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
     assert pushed([item], origin_root, there) == Pulled(SIZE, 0, finished=True)
     assert is_whole(item, origin_root, arrived_root)
@@ -236,12 +244,12 @@ def test_what_is_left_of_another_file_is_not_believed(there, origin_root, arrive
 
 def test_a_torn_line_and_a_lost_part_file_count_for_nothing(there, origin_root, arrived_root):
     item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-    pushed([item], origin_root, there, yield_after_seconds=0)
+    pushed([item], origin_root, there, yield_after_seconds=0, pace=Slow())
     journal, part = (arrived_root / f"{item.path}{suffix}" for suffix in (".journal", ".part"))
     kept = 60 * MB - missing_bytes(item, root=arrived_root)
     with journal.open("ab") as torn:
         torn.write(b"xxh3-128:abc 30000")
-    again = pushed([item], origin_root, there, yield_after_seconds=0)
+    again = pushed([item], origin_root, there, yield_after_seconds=0, pace=Slow())
     assert again.bytes_skipped == kept
     assert missing_bytes(item, root=arrived_root) == 60 * MB - kept - again.bytes_sent
     part.unlink()
@@ -310,8 +318,7 @@ def test_it_waits_for_the_pace(there, origin_root):
 def test_a_closed_road_is_no_trouble(there, origin_root):
     class Closed:
         async def acquire(self, size_bytes: int) -> None:
-            while not opens.is_set():
-                await push_engine.asyncio.sleep(0.01)
+            await asyncio.to_thread(opens.wait)
 
     opens = threading.Event()
     timer = threading.Timer(2.5, opens.set)
@@ -336,7 +343,7 @@ def test_as_many_connections_as_the_servers_window_asks_for():
     long = first(round_trip_seconds=0.25, host=Host(67_108_864, "bbr"))
     assert long.streams == 16
     assert "2 MiB" in long.why
-    assert first(round_trip_seconds=0.25, host=Host(6_291_456, "cubic")).streams == 32
+    assert first(round_trip_seconds=0.25, host=Host(6_291_456, "cubic")).streams >= 2 * long.streams
     assert first(round_trip_seconds=0.02, host=Host(67_108_864, "bbr")).streams == 4
 
 
