@@ -11,6 +11,7 @@ from include.airflow_glue.lanes import SELECTION_PARAMS
 from include.errors import BadInputError
 from include.lanes import CONTROL_QUEUE
 from include.lifecycle.staging_jobs import request_staging
+from include.plurals import counted
 
 STAGING_PARAMS = {
     **SELECTION_PARAMS,
@@ -54,4 +55,4 @@ def request() -> str:
             )
     except (BadInputError, ValueError) as error:
         raise AirflowFailException(str(error)) from error
-    return f"StagingJob {job} asks for {len(packages)} package(s) at {params['only_location']} until {until}."
+    return f"StagingJob {job} asks for {counted(len(packages), 'package')} at {params['only_location']} until {until}."

@@ -14,6 +14,7 @@ from include.explain.operations import Attempt, ExplainedOperation, explain_oper
 from include.explain.packages import Copies, ExplainedPackage, explain_package
 from include.explain.routes import explain_route
 from include.ops_db.urgency import packages_in, why_urgent
+from include.plurals import counted
 from include.topology import OperationKind, Policy, Topology
 
 PACKAGES_IN_FULL = 20
@@ -71,7 +72,7 @@ def _observation(connection: Connection, word: str) -> None:
     if not observation.package_ids:
         return
     policy = _policy(connection)
-    paper.heading(f"{len(observation.package_ids)} package(s)")
+    paper.heading(f"{counted(len(observation.package_ids), 'package')}")
     for package_id in observation.package_ids[:PACKAGES_IN_FULL]:
         package = explain_package(connection, package_id)
         paper.say(f"{package.name}: {package.state}. {where(package)}")
@@ -85,7 +86,7 @@ def _package(connection: Connection, package: ExplainedPackage, *, policy: Polic
     paper.say(f"Package {package.name}: {package.state}", style="bold")
     paper.say(
         f"Number {package.number} of observation {package.observation}, {package.instrument} {package.module};"
-        f" {package.file_count} files, {paper.size(package.size_bytes or package.content_bytes)}."
+        f" {counted(package.file_count, 'file')}, {paper.size(package.size_bytes or package.content_bytes)}."
     )
     paper.say(where(package))
     for sentence in what_comes_next(package, policy):

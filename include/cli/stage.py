@@ -11,6 +11,7 @@ from include.cli.place import ops_db
 from include.cli.retry import this_person
 from include.explain.find import find_package, name_of_package
 from include.lifecycle.staging_jobs import request_staging
+from include.plurals import counted
 
 
 def _moment(text: str) -> datetime:
@@ -44,5 +45,5 @@ def stage(
         job = request_staging(
             session, packages=names, location=to, until=until, requested_by=by or this_person(), reason=reason
         )
-    paper.say(f"StagingJob {job}: {len(names)} package(s) at {to} until {paper.moment(until)} UTC.")
+    paper.say(f"StagingJob {job}: {counted(len(names), 'package')} at {to} until {paper.moment(until)} UTC.")
     paper.say(f"`dts explain {names[0]}` shows when it is there.")

@@ -3,6 +3,7 @@
 from include.explain.packages import ExplainedPackage, Route
 from include.operations.decide import clock
 from include.ops_db.states import BundleState, PackageState, WorkStatus
+from include.plurals import counted
 from include.topology import LocationType, Policy
 
 OVER = frozenset({WorkStatus.COMPLETED, WorkStatus.CANCELLED, WorkStatus.FAILED})
@@ -71,8 +72,8 @@ def _of_archived(package: ExplainedPackage, policy: Policy) -> str:
     sites = len(set(safe.values()))
     if len(safe) < policy.archive_copies or sites < policy.archive_sites:
         has = (
-            f"It has {len(safe)} verified archive copies at {sites} site(s), and {policy.archive_copies} at"
-            f" {policy.archive_sites} are asked for"
+            f"It has {counted(len(safe), 'verified archive copy')} at {counted(sites, 'site')}, and"
+            f" {policy.archive_copies} at {policy.archive_sites} are asked for"
         )
         if safe and not any(
             copies.is_there and copies.location_type is LocationType.BUFFER for copies in package.copies
@@ -86,7 +87,7 @@ def _of_archived(package: ExplainedPackage, policy: Policy) -> str:
             if copies.is_there and copies.location_type is not LocationType.LONG_TERM_ARCHIVE
         }
     )
-    safety = f"It is safe: {len(safe)} verified archive copies at {sites} sites."
+    safety = f"It is safe: {counted(len(safe), 'verified archive copy')} at {counted(sites, 'site')}."
     if not rest:
         return f"{safety} Nothing is left to do."
     return f"{safety} Deletion removes it from {', '.join(rest)} once grace period and staging jobs allow."

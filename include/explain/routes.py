@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from include.ops_db.decisions import TransferDecision, last_decisions
 from include.ops_db.routes import timetable_now
+from include.plurals import counted
 from include.topology import Route
 
 DECISIONS_SHOWN = 3
@@ -45,7 +46,7 @@ class ExplainedRoute:
         """Say how bytes go along it."""
         moved = {"pull": "pulled by the destination", "push": "pushed by the origin", "direct": "sent directly"}
         compressed = "" if self.compression == "none" else f", compressed with {self.compression}"
-        streams = f"; {self.streams} connection(s) were used last" if self.streams else ""
+        streams = f"; the last transfer used {counted(self.streams, 'connection')}" if self.streams else ""
         return (
             f"Route {self.name}: {moved.get(self.moved_by, self.moved_by)}{compressed},"
             f" {self.timetable or 'as fast as the link gives'}{streams}."

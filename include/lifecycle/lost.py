@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, Row, text
 from sqlalchemy.orm import Session
 
 from include.lifecycle.package_lock import lock_package
+from include.plurals import counted
 
 NO_GOOD_COPY = """
 not exists (
@@ -40,7 +41,7 @@ IS_LOST = text(f"select {NO_GOOD_COPY} from raw_data_package p where p.id = :pac
 
 COPIES = text(
     """
-    select l.full_name, l.location_type, c.status, count(*) as count
+    select l.full_name, l.location_type, c.status, count(*) as copies
     from physical_copy c join data_location l on l.id = c.data_location_id
     left join raw_data_file f on f.id = c.raw_data_file_id
     where c.raw_data_package_id = :package or f.raw_data_package_id = :package
@@ -99,7 +100,7 @@ def loss_of(session: Session, raw_data_package_id: int) -> Loss:
     values = {"package": raw_data_package_id}
     places = []
     for row in session.execute(COPIES, values):
-        what = f"its {row.count} raw files at " if row.location_type == "source" else ""
+        what = f"its {counted(row.copies, 'raw file')} at " if row.location_type == "source" else ""
         places.append(f"{what}{row.full_name} ({row.status})")
     return Loss(is_lost=session.execute(IS_LOST, values).scalar_one(), copies=", ".join(places))
 

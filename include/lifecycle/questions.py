@@ -13,6 +13,7 @@ from include.lifecycle.copies import LockedCopies
 from include.lifecycle.package_lock import LockedPackage
 from include.lifecycle.readers import readers_of
 from include.ops_db.states import PackageState
+from include.plurals import counted
 from include.topology import DataLocation, LocationType, Topology
 
 FILES_PACKAGED = text(
@@ -112,7 +113,8 @@ def are_there_enough_copies(case: Case) -> str | None:
     others = [copy for copy in case.copies.archives if copy not in case.copies.evidence]
     not_counted = ", ".join(f"{copy.full_name} ({_why_not_counted(case, copy.id)})" for copy in others)
     return (
-        f"{case.package.name} has {len(case.copies.evidence)} verified archive copies at {len(sites)} sites, and"
+        f"{case.package.name} has {counted(len(case.copies.evidence), 'verified archive copy')} at"
+        f" {counted(len(sites), 'site')}, and"
         f" {policy.archive_copies} at {policy.archive_sites} are needed"
         + (f"; not counted: {not_counted}." if not_counted else ".")
     )
@@ -147,7 +149,8 @@ def was_it_checked_at_a_destination(case: Case) -> str | None:
     if case.is_at is not LocationType.SOURCE or case.location.site in case.topology.archive_sites:
         return None
     if case.session.execute(UNPACKED_AT, case.values).one_or_none() is None:
-        return f"No other site has unpacked {case.package.name} and compared its {case.package.file_count} files yet."
+        files = counted(case.package.file_count, "file")
+        return f"No other site has unpacked {case.package.name} and compared its {files} yet."
     return None
 
 
@@ -226,7 +229,7 @@ def why_it_may_go(case: Case) -> str:
     evidence = case.copies.evidence
     sites = {copy.site for copy in evidence}
     return (
-        f"{case.package.name} has {len(evidence)} verified archive copies at {len(sites)} sites"
+        f"{case.package.name} has {counted(len(evidence), 'verified archive copy')} at {counted(len(sites), 'site')}"
         f" ({', '.join(copy.full_name for copy in evidence)}), its grace period is over, and nothing needs it"
         f" at {case.location.full_name}."
     )

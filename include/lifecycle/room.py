@@ -9,6 +9,7 @@ from include.errors import NoSpaceError
 from include.operations.patience import ask_again
 from include.operations.stage import Work
 from include.ops_db.reservations import reserve, reserved_by_others
+from include.plurals import counted
 from include.storage.interface import Space
 
 RESERVE_BYTES = 64 * 1024 * 1024
@@ -51,8 +52,8 @@ def _reserve(work: Work, *, needed_bytes: int, what: str, space: Callable[[], Sp
         now = space()
         if now is not None and now.free_bytes - others.size_bytes < needed_bytes + RESERVE_BYTES:
             promised = (
-                f"; {others.size_bytes:,} of them are reserved for what {others.operations} other operation(s) have yet"
-                " to write there"
+                f"; {others.size_bytes:,} of them are reserved for what"
+                f" {counted(others.operations, 'other operation')} will still write there"
                 if others.operations
                 else ""
             )

@@ -28,6 +28,7 @@ from include.operations.stage import Planning, Selection, Stage
 from include.ops_db.places import location_id, require_applied
 from include.ops_db.tables import Operation
 from include.ops_db.urgency import RANK, URGENT_PRIORITY
+from include.plurals import counted
 from include.topology import OperationKind, Policy, Topology
 
 BATCHES_PER_SLOT = 2
@@ -190,7 +191,8 @@ class LanePlanner:
             },
         )
         count = sum(map(len, batches))
-        return LanePlan(batches, f"{count} operation(s) in {len(batches)} batch(es) for {self.lane.name}."), None
+        told = f"{counted(count, 'operation')} in {counted(len(batches), 'batch')} for {self.lane.name}."
+        return LanePlan(batches, told), None
 
 
 def into_batches(operations: Sequence[tuple[int, int]], *, policy: Policy) -> list[list[int]]:

@@ -12,6 +12,7 @@ from include.errors import TopologyError
 from include.ops_db.places import applied_topology
 from include.ops_db.states import CopyStatus
 from include.ops_db.tables import DataLocation, Instrument, InstrumentModule, PhysicalCopy, Site, TopologyVersion
+from include.plurals import counted
 from include.topology import Topology
 
 GONE = (CopyStatus.DELETED, CopyStatus.MISSING)
@@ -60,22 +61,24 @@ def _refuse_to_lose_copies(session: Session, topology: Topology, *, moved: Colle
         .group_by(DataLocation.full_name, DataLocation.location_type, DataLocation.storage_type)
     ).all()
     for full_name, location_type, storage_type, count in held:
+        copies = counted(count, "copy")
         location = kept.get(full_name)
         if location is None:
             raise TopologyError(
-                f"The location {full_name} still holds {count} copies and cannot leave the topology. Put it back into"
-                " the file, let its copies be deleted or moved, and then drop it."
+                f"The location {full_name} still holds {copies} and cannot leave the topology. Put it back"
+                " into the file, let its copies be deleted or moved, and then drop it."
             )
         if (location.location_type, location.storage.type) != (location_type, storage_type):
             raise TopologyError(
-                f"The location {full_name} still holds {count} copies as a {location_type} on {storage_type}, and"
+                f"The location {full_name} still holds {copies} as a {location_type} on {storage_type}, and"
                 f" cannot become a {location.location_type} on {location.storage.type}. Give the new one another name."
             )
     for full_name, _, _, count in held:
+        copies = counted(count, "copy")
         was, is_now = places.get(full_name), _place(kept[full_name].storage.model_dump())
         if was not in (None, is_now) and full_name not in moved:
             raise TopologyError(
-                f"The location {full_name} still holds {count} copies below {was}; with {is_now} instead, none of them"
+                f"The location {full_name} still holds {copies} below {was}; with {is_now} instead, none of them"
                 " would be found, and all would be called missing. Move its files there, or give the new place another"
                 f" name. If they are moved already: `dts topology apply --moved {full_name}`."
             )

@@ -33,6 +33,7 @@ from sqlalchemy.orm import Session
 from include.errors import TransientError
 from include.operations.stage import Done, Planning, Work
 from include.ops_db.states import BundleState
+from include.plurals import counted
 from include.stages.compressing import Compressed, compress
 from include.stages.gathering import gather
 from include.stages.ways import runs_at
@@ -89,8 +90,8 @@ def run(work: Work) -> Done:
     next_step = f"{here} pushes it to {bundle.destination} next" if is_pushed else f"{bundle.destination} pulls it next"
     compressed = compress(work, bundle_id=work.lease.data_transfer_package_id, destination=bundle.destination)
     return Done(
-        explanation=f"The bundle is closed with {content.packages} package(s) of {int(content.size_bytes):,} bytes;"
-        f" {next_step}.{compressed.explanation}",
+        explanation=f"The bundle is closed with {counted(content.packages, 'package')} of"
+        f" {int(content.size_bytes):,} bytes; {next_step}.{compressed.explanation}",
         record=lambda session: _close(session, named, compressed),
     )
 

@@ -22,6 +22,7 @@ from include.errors import DtsError, LeaseLostError
 from include.lifecycle.leftovers import sweep_parts
 from include.operations.decide import sentence
 from include.operations.stage import Work
+from include.plurals import counted
 from include.storage.disk import DiskStorage
 from include.topology import Compression, MovedBy
 from include.transfer.blocks import Item
@@ -126,7 +127,7 @@ def compress(work: Work, *, bundle_id: int, destination: str) -> Compressed:
     size, twins = sum(package.size_bytes for package in packed), sum(sum(frames) for frames in done.frames.values())
     if packed:
         done.explanation = (
-            f" {len(packed)} package(s) go compressed, {twins:,} bytes for {size:,} ({twins / size:.0%}), made in"
+            f" {counted(len(packed), 'package')} compressed, {twins:,} bytes for {size:,} ({twins / size:.0%}), made in"
             f" {time.monotonic() - began:.0f} s."
         )
     if without:

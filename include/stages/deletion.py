@@ -40,6 +40,7 @@ from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, FailedWith, Planning, Work
 from include.ops_db.places import require_applied
 from include.ops_db.states import CopyStatus
+from include.plurals import counted
 from include.storage.disk import DiskStorage
 from include.storage.interface import Storage
 from include.topology import LocationType, OperationKind
@@ -169,8 +170,8 @@ def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: Le
     if changed:
         raise FailedWith(
             IntegrityError(
-                f"{len(changed)} file(s) of {answer.package.name} at {work.location.full_name} are not what was"
-                f" archived, and were left alone: {_named(changed)}. {what_went} Find out who changed them, and move"
+                f"Not what was archived, and left alone: {counted(len(changed), 'file')} of {answer.package.name} at"
+                f" {work.location.full_name}: {_named(changed)}. {what_went} Find out who changed them, and move"
                 " them away or put back what was filed."
             ),
             record=record,
@@ -191,7 +192,7 @@ def _delete_twins(storage: Storage, copies: Sequence[DoomedCopy]) -> None:
 
 def _what_went(work: Work, package: str, fates: Sequence[Fate]) -> str:
     count, size_bytes = sum(fate.file_count for fate in fates), sum(fate.size_bytes for fate in fates)
-    sentence = f"{count} file(s) of {package} with {size_bytes} bytes were deleted at {work.location.full_name}."
+    sentence = f"Deleted at {work.location.full_name}: {counted(count, 'file')} of {package} with {size_bytes} bytes."
     gone = [repr(path) for fate in fates for path in fate.gone]
     if gone:
         sentence += f" {len(gone)} had gone before their time, by somebody else's hand: {_named(gone)}."

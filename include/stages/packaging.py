@@ -52,6 +52,7 @@ from include.lifecycle.lost import record_lost
 from include.operations.decide import sentence
 from include.operations.stage import Done, FailedWith, Planning, Work
 from include.ops_db.tables import ExecutedObsUnit, RawDataFile, RawDataPackage
+from include.plurals import counted
 from include.stages.cutting import cut_packages
 from include.stages.remaking import MadeBefore, recorder, without_raw_files
 from include.storage.disk import DiskStorage
@@ -147,8 +148,8 @@ def run(work: Work) -> Done:
             record=recorder(package.made, written.buffer, read_back=False),
         )
     return Done(
-        explanation=f"Package {package.name} ({len(manifest.members)} files, {manifest.size_bytes:,} bytes) is in"
-        f" {written.buffer.full_name}; bundling takes it from there.{written.why_not_another}",
+        explanation=f"Package {package.name} ({counted(len(manifest.members), 'file')}, {manifest.size_bytes:,} bytes)"
+        f" is in {written.buffer.full_name}; bundling takes it from there.{written.why_not_another}",
         size_bytes=manifest.size_bytes,
         record=lambda session: _record(session, package=package, manifest=manifest, buffer=written.buffer),
     )

@@ -49,6 +49,7 @@ from include.ops_db.data_transfers import (
 )
 from include.ops_db.reservations import sweep
 from include.ops_db.states import WorkStatus
+from include.plurals import counted
 from include.stages.under_way import TimetableBegan, UnderWay
 from include.stages.ways import Way, pushed_from, pushed_to, runs_at, way_of
 from include.storage.disk import DiskStorage
@@ -136,8 +137,8 @@ def _operation(transfer: WaitingTransfer, *, lane: str) -> NewOperation:
     return NewOperation(
         subject_id=transfer.id,
         size_bytes=transfer.size_bytes,
-        explanation=f"{transfer.package_count} package(s), {transfer.size_bytes:,} bytes, wait at {transfer.origin}"
-        f" to {how}.",
+        explanation=f"Waiting at {transfer.origin} to {how}: {counted(transfer.package_count, 'package')},"
+        f" {transfer.size_bytes:,} bytes.",
     )
 
 
@@ -196,6 +197,6 @@ def _account(transfer: TransferOnItsWay, pulled: Pulled, *, count: int, seconds:
         else ""
     )
     return (
-        f"{count} package(s) of data transfer {transfer.id}: {pulled.bytes_sent:,} bytes came from"
+        f"{counted(count, 'package')} of data transfer {transfer.id}: {pulled.bytes_sent:,} bytes came from"
         f" {transfer.origin} in {seconds:.1f} s ({rate:.1f} MB/s).{compressed}{skipped}"
     )

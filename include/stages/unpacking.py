@@ -41,6 +41,7 @@ from include.ops_db.data_transfers import (
 )
 from include.ops_db.manifests import load_manifest
 from include.ops_db.states import CopyStatus, WorkStatus
+from include.plurals import counted
 from include.storage.disk import DiskStorage
 from include.topology import OperationKind
 
@@ -83,8 +84,8 @@ def plan(planning: Planning) -> None:
         NewOperation(
             subject_id=transfer.id,
             size_bytes=transfer.size_bytes,
-            explanation=f"{transfer.package_count} package(s), {transfer.size_bytes:,} bytes, came from"
-            f" {transfer.origin} and wait to be verified.",
+            explanation=f"Came from {transfer.origin}, to be verified: {counted(transfer.package_count, 'package')},"
+            f" {transfer.size_bytes:,} bytes.",
         )
         for transfer in waiting_transfers(planning.session, kind=KIND, data_location_id=here)
     ]
@@ -112,8 +113,8 @@ def run(work: Work) -> Done:
     findings = _verify(work, transfer)
     if not findings.to_fetch:
         return Done(
-            explanation=f"{len(findings.good)} package(s), {findings.size_bytes:,} bytes, and every file in them are"
-            " what they should be. Archiving and copies to other archives come next."
+            explanation=f"{counted(len(findings.good), 'package')} verified, {findings.size_bytes:,} bytes: every file"
+            " is what it should be. Archiving and copies to other archives come next."
             f"{not_coming(findings.not_coming, origin=transfer.origin)}",
             size_bytes=findings.size_bytes,
             record=lambda session: _record_good(session, transfer, findings),
@@ -124,7 +125,7 @@ def run(work: Work) -> Done:
 def _send_back(work: Work, transfer: TransferOnItsWay, findings: _Findings) -> Done:
     rounds, most = transfer.unpacked_before + 1, work.topology.policy.attempts_max
     what = (
-        f"{len(findings.bad)} of {len(transfer.packages)} package(s) are not what they should be: {findings.troubles}"
+        f"Of {counted(len(transfer.packages), 'package')}, {len(findings.bad)} not as it should be: {findings.troubles}"
         f" Data transfer {transfer.id} is sent back and fetches them again from {transfer.origin}"
     )
     record = _bad_recorder(transfer, findings)

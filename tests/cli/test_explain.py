@@ -47,7 +47,7 @@ def test_one_archive_copy_too_few_is_said(dts: Dts, night: Night) -> None:
             )
         )
     out = dts("explain", night.archived).out
-    assert "It has 1 verified archive copies at 1 site(s), and 2 at 2 are asked for" in out
+    assert "It has 1 verified archive copy at 1 site, and 2 at 2 are asked for" in out
 
 
 def test_a_live_operation_says_what_comes_next_with_its_last_attempts(dts: Dts, night: Night) -> None:

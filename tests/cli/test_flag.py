@@ -77,7 +77,7 @@ def test_a_transfer_says_its_route_its_timetable_and_the_last_decisions(dts: Dts
             )
     for word in (str(operation.id), package.name):
         out = dts("explain", word).out
-        assert "held to 400 Mbit/s by the timetable; 9 connection(s) were used last." in out
+        assert "held to 400 Mbit/s by the timetable; the last transfer used 9 connections." in out
         assert "2026-07-01 12:12:00 UTC: 12 are tried, to see whether the link holds more." in out
         assert "4 are tried" not in out
     with Session(observatory.engine) as session:

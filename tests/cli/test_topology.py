@@ -72,7 +72,7 @@ def test_a_location_that_holds_copies_cannot_leave(dts: Dts, night: Night, tmp_p
     file.write_text(yaml.safe_dump(content))
     result = dts("topology", "apply", str(file))
     assert result.code == 1
-    assert "us_archive still holds 1 copies" in result.err
+    assert "us_archive still holds 1 copy" in result.err
 
 
 def test_a_location_that_holds_copies_changes_its_bucket_only_if_they_were_moved(
@@ -89,7 +89,7 @@ def test_a_location_that_holds_copies_changes_its_bucket_only_if_they_were_moved
     moved = [word for name in others for word in ("--moved", name)]
     result = dts("topology", "apply", str(file), *moved)
     assert result.code == 1
-    assert "us_archive still holds 1 copies below bucket us-archive" in result.err
+    assert "us_archive still holds 1 copy below bucket us-archive" in result.err
     assert "--moved us_archive" in result.err
     result = dts("topology", "apply", str(file), *moved, "--moved", "us_archive")
     assert result.code == 0, result.err

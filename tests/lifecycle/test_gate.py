@@ -95,8 +95,7 @@ def test_an_archive_copy_that_is_not_verified_and_meant_to_stay_does_not_count(p
     package.change_copy("us_archive", **values)
 
     assert package.refusal(location) == (
-        f"{package.name} has 1 verified archive copies at 1 sites, and 2 at 2 are needed;"
-        f" not counted: us_archive ({why})."
+        f"{package.name} has 1 verified archive copy at 1 site, and 2 at 2 are needed; not counted: us_archive ({why})."
     )
     assert package.records() == []
     assert not set(package.statuses(location)) & {CopyStatus.DELETION_IN_PROGRESS}
@@ -106,7 +105,7 @@ def test_two_archive_copies_at_one_site_are_not_copies_at_two_sites(package):
     with Session(package.observatory.engine) as session, session.begin():
         session.execute(text("update data_location set site = 'cologne' where full_name = 'us_archive'"))
 
-    assert "2 verified archive copies at 1 sites, and 2 at 2 are needed" in package.refusal("ccat_source")
+    assert "2 verified archive copies at 1 site, and 2 at 2 are needed" in package.refusal("ccat_source")
 
 
 def test_verified_copies_in_buffers_are_no_archive_copies(package):

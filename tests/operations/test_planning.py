@@ -35,7 +35,7 @@ def test_what_is_missing_is_inserted_and_proposed_in_one_go(lab: Laboratory) -> 
     lab.packages(3)
     plan = lab.plan(run_id="mine")
     assert [len(batch) for batch in plan.batches] == [3]
-    assert plan.explanation == "3 operation(s) in 1 batch(es) for cologne_archive_archiving."
+    assert plan.explanation == "3 operations in 1 batch for cologne_archive_archiving."
     for operation in lab.all():
         assert operation.status is WorkStatus.SCHEDULED
         assert (operation.planned_run_id, operation.planned_batch) == ("mine", 0)

@@ -132,7 +132,7 @@ def test_many_that_apply_different_ones_at_once_come_one_after_the_other(engine:
 def test_a_location_that_holds_copies_cannot_leave(engine: Engine, topology: Topology) -> None:
     apply(engine, topology)
     put_copy(engine, "cologne_processing")
-    with pytest.raises(TopologyError, match="cologne_processing still holds 1 copies and cannot leave"):
+    with pytest.raises(TopologyError, match="cologne_processing still holds 1 copy and cannot leave"):
         apply(engine, without(topology, "cologne_processing"))
     assert len(rows(engine, "select from topology_version")) == 1
     assert rows(engine, "select full_name from data_location where not active") == []
@@ -209,9 +209,7 @@ def test_a_location_that_holds_copies_is_not_looked_for_elsewhere(
     apply(engine, topology)
     put_copy(engine, full_name)
     there = elsewhere(topology, full_name, **changes)
-    with pytest.raises(
-        TopologyError, match=rf"{full_name} still holds 1 copies below .*{next(iter(changes.values()))}"
-    ):
+    with pytest.raises(TopologyError, match=rf"{full_name} still holds 1 copy below .*{next(iter(changes.values()))}"):
         apply(engine, there)
     with pytest.raises(TopologyError, match=f"--moved {full_name}"):
         apply(engine, there, moved=("cologne_buffer",))

@@ -26,6 +26,7 @@ from include.ops_db.tables import (
     PhysicalCopy,
     RawDataPackage,
 )
+from include.plurals import counted
 from include.stages import bundling
 from include.topology import OperationKind
 from tests.observatory import Observatory, new_observation
@@ -206,7 +207,7 @@ def test_packages_of_several_observations_leave_in_one_bundle_oldest_first(obser
     assert (transfer.transfer_status, transfer.unpacking_status) == (WorkStatus.PENDING, WorkStatus.PENDING)
     assert {state_of(observatory, package) for package in packages} == {PackageState.TRANSFERRING}
     (operation,) = observatory.operations(OperationKind.BUNDLING)
-    assert "closed with 3 package(s) of 30 bytes" in operation.explanation
+    assert "closed with 3 packages of 30 bytes" in operation.explanation
     assert "cologne_buffer pulls it next" in operation.explanation
 
 
@@ -424,7 +425,7 @@ def test_bundles_that_close_while_others_plan_send_each_package_once_and_say_wha
     with Session(observatory.engine) as session:
         for bundle_id, explanation in said.items():
             assert bundle_id is not None
-            assert f"closed with {len(members_of(session, bundle_id))} package(s)" in explanation
+            assert f"closed with {counted(len(members_of(session, bundle_id)), 'package')}" in explanation
 
 
 def test_a_plan_that_meets_a_bundle_being_closed_adds_nothing_to_it(patient: Observatory) -> None:
@@ -457,7 +458,7 @@ def test_a_run_that_meets_a_plan_adding_to_its_bundle_waits_and_counts_what_was_
             wait_until_blocked(patient.engine, run)
         assert run.result(30).completed == 1
     (operation,) = patient.operations(OperationKind.BUNDLING)
-    assert "closed with 2 package(s) of 20 bytes" in operation.explanation
+    assert "closed with 2 packages of 20 bytes" in operation.explanation
 
 
 def test_a_plan_looks_again_once_it_has_the_lock(observatory: Observatory) -> None:

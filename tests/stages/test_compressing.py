@@ -125,7 +125,7 @@ def test_a_package_goes_compressed_arrives_as_it_was_and_its_twin_is_swept_by_th
     [lengths] = frames(compressing)
     assert lengths is not None
     assert sum(lengths) < SIZE / 10
-    assert "1 package(s) go compressed" in newest(compressing, OperationKind.BUNDLING).explanation
+    assert "1 package compressed" in newest(compressing, OperationKind.BUNDLING).explanation
     assert moved(compressing, server).completed == 1
     assert "Over the link they were" in newest(compressing, OperationKind.TRANSFER).explanation
     there = destination(compressing)
@@ -157,7 +157,7 @@ def test_what_does_not_shrink_goes_as_it_is_beside_what_does(compressing, server
     found = frames(compressing)
     assert [lengths is None for lengths in found] in ([True, False], [False, True])
     explanation = newest(compressing, OperationKind.BUNDLING).explanation
-    assert "1 package(s) go compressed" in explanation
+    assert "1 package compressed" in explanation
     assert "1 go as they are: " in explanation
     assert "does not shrink by 10%" in explanation
     assert moved(compressing, server).completed == 1

@@ -136,7 +136,7 @@ def test_a_refusal_waits_with_the_gates_sentence_and_nothing_goes(observatory, p
     (operation,) = observatory.operations(OperationKind.DELETION)
     assert operation.status is WorkStatus.PENDING
     assert operation.not_before is not None
-    assert "has 1 verified archive copies at 1 sites, and 2 at 2 are needed" in operation.explanation
+    assert "has 1 verified archive copy at 1 site, and 2 at 2 are needed" in operation.explanation
     assert set(FILES) <= files_at(observatory, "ccat_source")
     assert package.statuses("ccat_source") == [CopyStatus.PRESENT] * 2
     assert package.records() == []
@@ -152,7 +152,7 @@ def test_a_file_of_another_size_is_not_what_was_archived_and_stays(observatory, 
     report = observatory.run(deletion, location)
 
     assert changed.read_bytes() == b"changed"
-    assert "are not what was archived, and were left alone" in report.failed[0]
+    assert "Not what was archived, and left alone" in report.failed[0]
     assert changed.name in report.failed[0]
     assert "has 7 bytes instead of" in report.failed[0]
     assert CopyStatus.CORRUPT in package.statuses(location)
@@ -165,7 +165,7 @@ def test_the_other_files_of_the_package_go(observatory, package):
 
     assert package.statuses("ccat_source") == [CopyStatus.CORRUPT, CopyStatus.DELETED]
     assert not file_of(package, "ccat_source", SECOND).exists()
-    assert "1 file(s)" in report.failed[0]
+    assert "1 file of" in report.failed[0]
 
 
 def test_a_file_of_the_same_size_that_was_changed_since_stays(observatory, package):

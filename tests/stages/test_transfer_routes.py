@@ -94,7 +94,7 @@ def test_two_that_would_fit_alone_but_not_together_do_not_both_begin(observatory
     assert waiting.status is WorkStatus.PENDING
     assert waiting.failure_count == 0
     assert (
-        f"{made[0].size_bytes:,} of them are reserved for what 1 other operation(s) have yet to write"
+        f"{made[0].size_bytes:,} of them are reserved for what 1 other operation will still write"
         in waiting.explanation
     )
     assert f"needs {made[1].size_bytes:,} more, and {RESERVE_BYTES:,} must stay free" in waiting.explanation

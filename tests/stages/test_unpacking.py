@@ -50,7 +50,7 @@ def test_good_packages_get_a_verified_copy_and_the_transfer_is_done(observatory)
         assert copy.verified_at is not None
     row = transfer_row(observatory, way)
     assert (row.unpacking_status, row.unpacked_at is not None) == (WorkStatus.COMPLETED, True)
-    assert "every file in them are what they should be" in newest(observatory, KIND).explanation
+    assert "every file is what it should be" in newest(observatory, KIND).explanation
     assert observatory.plan(unpacking, DESTINATION).batches == []
 
 
