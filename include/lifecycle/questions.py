@@ -145,13 +145,24 @@ def was_everything_packaged(case: Case) -> str | None:
 
 
 def was_it_checked_at_a_destination(case: Case) -> str | None:
-    """At a SOURCE without an archive at its site: another site must have unpacked it and compared every file."""
+    """At a SOURCE without an archive at its site: another site must have unpacked it and compared every file.
+
+    What leaves by direct routes is never unpacked: there an archive at another site must have read back all of it.
+    """
     if case.is_at is not LocationType.SOURCE or case.location.site in case.topology.archive_sites:
+        return None
+    if _leaves_directly(case) and any(copy.site != case.location.site for copy in case.copies.evidence):
         return None
     if case.session.execute(UNPACKED_AT, case.values).one_or_none() is None:
         files = counted(case.package.file_count, "file")
         return f"No other site has unpacked {case.package.name} and compared its {files} yet."
     return None
+
+
+def _leaves_directly(case: Case) -> bool:
+    """Tell whether a buffer of this site has a direct route."""
+    buffers = case.topology.of_type(LocationType.BUFFER)
+    return any(b.site == case.location.site and case.topology.direct_sites(b.full_name) for b in buffers)
 
 
 def does_another_observation_claim_its_files(case: Case) -> str | None:

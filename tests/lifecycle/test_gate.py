@@ -21,7 +21,7 @@ from include.ops_db.tables import (
     PhysicalCopy,
     RawDataFile,
 )
-from include.topology import OperationKind, Topology
+from include.topology import MovedBy, OperationKind, Route, Topology
 from tests.lifecycle.archived import ARCHIVES, BUFFERS, FILES, Archived, archived_package
 from tests.observatory import Observatory
 
@@ -135,6 +135,20 @@ def test_raw_files_stay_until_another_site_has_unpacked_the_package(package):
         session.execute(update(DataTransfer).values(unpacking_status=WorkStatus.CANCELLED))
 
     assert "No other site has unpacked" in package.refusal("ccat_source")
+
+
+def test_raw_files_of_what_went_straight_into_archives_may_go_though_nobody_unpacked_it(package):
+    topology = package.observatory.topology
+    ways = [("ccat_buffer", "cologne_archive"), ("cologne_archive", "us_archive")]
+    direct = tuple(Route(from_location=begins, to_location=ends, moved_by=MovedBy.DIRECT) for begins, ends in ways)
+    with Session(package.observatory.engine) as session, session.begin():
+        session.execute(update(DataTransfer).values(unpacking_status=WorkStatus.CANCELLED))
+    package.observatory.topology = topology.model_copy(update={"routes": direct})
+
+    package.change_copy("cologne_archive", verified_at=None)
+    assert "1 verified archive copies at 1 sites" in package.refusal("ccat_source")
+    package.change_copy("cologne_archive", verified_at=datetime.now(UTC))
+    assert isinstance(package.ask("ccat_source"), Allowed)
 
 
 def test_a_raw_file_that_another_observation_filed_too_stays(observatory):
