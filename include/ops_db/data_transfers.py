@@ -37,8 +37,8 @@ def _waiting(condition: str, *, lane: str) -> TextClause:
           join data_location receiver on receiver.id = t.destination_location_id
           where {lane} and {condition}
             and not exists (select from operation o where o.data_transfer_id = t.id and o.kind = :kind
-              and o.data_location_id in (t.origin_location_id, t.destination_location_id)
-              and o.status not in ('completed', 'cancelled'))
+              and (o.data_location_id = :here and o.status not in ('completed', 'cancelled')
+                or o.status in ('scheduled', 'in_progress')))
           order by t.id limit :most
         )
         select t.id, origin.full_name as origin, target.full_name as destination, count(p.id) as package_count,
@@ -54,7 +54,8 @@ def _waiting(condition: str, *, lane: str) -> TextClause:
     )
 
 
-# The lane of the destination does what is pulled; the origin's what it pushes.
+# The lane of the destination does what is pulled; the origin's what it pushes. If the route was turned round, only what
+# the other lane is at work on is waited for: the rest may have no worker any more, or have failed for good.
 _TO_TRANSFER = _waiting(
     "t.transfer_status = 'pending'",
     lane="""((t.destination_location_id = :here and sender.full_name <> all(:pushed_to_here))

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from include.lanes import lanes_of_kind
 from include.ops_db.states import CopyStatus, WorkStatus
+from include.ops_db.tables import Operation
 from include.sandbox.sftp import Sftp
 from include.stages import transfer, unpacking
 from include.storage.disk import DiskStorage
@@ -132,3 +135,15 @@ def test_a_route_that_is_turned_round_is_done_by_the_other_lane(observatory):
     assert f"The route was turned round: {ORIGIN} goes on" in newest(observatory, KIND).explanation
     assert observatory.run(transfer, ORIGIN).completed == 1
     assert files_below(observatory.folder(DESTINATION)) != []
+
+
+@pytest.mark.parametrize("status", [WorkStatus.PENDING, WorkStatus.FAILED])
+def test_a_route_that_is_turned_round_does_not_wait_for_a_lane_that_nobody_works_in(observatory, status):
+    way = bundled(observatory, packaged(observatory))
+    observatory.plan(transfer, DESTINATION)
+    with Session(observatory.engine) as session, session.begin():
+        session.execute(update(Operation).where(Operation.kind == KIND).values(status=status))
+    moved_by(observatory, MovedBy.PUSH)
+    assert observatory.run(transfer, ORIGIN).completed == 1
+    assert transfer_row(observatory, way).transfer_status is WorkStatus.COMPLETED
+    assert observatory.plan(transfer, ORIGIN).batches == []
