@@ -65,6 +65,7 @@ def put_corrupt_aside(work: Work, transfer: TransferOnItsWay, destination: Stora
             continue
         kept = put_aside(destination, package.path, lease=work.lease, check=work.check)
         if not isinstance(destination, DiskStorage):  # it was copied there
+            work.check()
             destination.delete(package.path)
         with Session(work.engine) as session, session.begin():
             lock_package(session, package.id)
