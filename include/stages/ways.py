@@ -17,7 +17,7 @@ from include.transfer.pace import Pace
 from include.transfer.part_file import missing_bytes
 from include.transfer.pull import Origin, Pulled, pull
 from include.transfer.pulled import Progress
-from include.transfer.push import Destination, push
+from include.transfer.push import Destination, missing_there, push
 
 
 class Listeners(Protocol):
@@ -116,12 +116,9 @@ class Pushing:
         self._transfer = transfer
 
     def missing_bytes(self, item: Item) -> int:
-        """What lies in a part file there is asked for once more than needed: to look would cost a round trip a file."""
         if isinstance(self.destination, DiskStorage):
             return missing_bytes(item, root=self.destination.root)
-        found = self.destination.stat(item.path)
-        size = item.content.size_bytes
-        return 0 if found is not None and found.size_bytes == size else size
+        return missing_there(item, storage=self.destination)
 
     def move(self, items: Sequence[Item], listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Pulled:
         if not isinstance(self.destination, DiskStorage | SftpStorage):

@@ -8,16 +8,19 @@ is read here, before it is sent; unpacking at the destination compares what arri
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncssh
 
-from include.errors import NoSpaceError, TransientError
+from include.errors import MissingFileError, NoSpaceError, TransientError
 from include.storage.disk import DiskStorage
+from include.storage.interface import Storage
 from include.storage.sftp import SftpStorage
 from include.transfer.adapt import MOST_STREAMS, Decision
-from include.transfer.blocks import Item
+from include.transfer.blocks import Item, missing_blocks
 from include.transfer.by_streams import run_engine
+from include.transfer.journal import named_in
 from include.transfer.kernel import this_host
 from include.transfer.pace import Pace
 from include.transfer.pull import PATIENCE_SECONDS, pull
@@ -96,6 +99,24 @@ def push(
     except TransientError as error:
         _raise_if_full(destination.storage, error)
         raise
+
+
+def missing_there(item: Item, *, storage: Storage) -> int:
+    """How many bytes of `item` have yet to be written at the destination. Changes nothing.
+
+    A part file of many blocks counts by its journal: else one that fills the disk would be asked room for once more,
+    and wait for itself. Of a single block all is sent again.
+    """
+    found, content = storage.stat(item.path), item.content
+    if found is not None and found.size_bytes == content.size_bytes:
+        return 0
+    verified: frozenset[int] = frozenset()
+    if len(content.block_checksums) > 1 and (part := storage.stat(f"{item.path}.part")) is not None:
+        with suppress(MissingFileError):
+            named = named_in(b"".join(storage.read(f"{item.path}.journal")), content=content) or ()
+            if all(block.end <= part.size_bytes for block in named):
+                verified = frozenset(block.number for block in named)
+    return sum(block.length for block in missing_blocks(content, verified=verified))
 
 
 def _raise_if_full(storage: SftpStorage, error: TransientError) -> None:

@@ -23,10 +23,11 @@ from include.storage.sftp import SftpStorage
 from include.storage.sftp_connection import SftpAddress
 from include.transfer import fleet, push_engine
 from include.transfer.adapt import Host
+from include.transfer.blocks import blocks_of
 from include.transfer.pace import LUMP_BYTES
-from include.transfer.part_file import missing_bytes
+from include.transfer.part_file import PartFile, missing_bytes
 from include.transfer.pull import DamagedOriginError, Decision, Origin, Progress, Pulled, pull
-from include.transfer.push import Destination, push
+from include.transfer.push import Destination, missing_there, push
 from include.transfer.push_streams import first
 from tests.transfer.cable import Cable
 from tests.transfer.samples import item_of, put, some_bytes
@@ -230,6 +231,21 @@ def test_a_pull_goes_on_where_a_push_ended_and_the_other_way_round(there, origin
         60 * MB - first_part.bytes_sent - second.bytes_sent, 60 * MB - third.bytes_sent, finished=True
     )
     assert is_whole(item, origin_root, arrived_root)
+
+
+def test_room_is_asked_for_what_has_not_arrived_only(there, origin_root, arrived_root):
+    item = put(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    assert missing_there(item, storage=there) == SIZE
+    first, second, *_ = blocks_of(item.content)
+    content = memoryview((origin_root / item.path).read_bytes())
+    with PartFile(item, root=arrived_root).opened() as part:
+        for block in (first, second):
+            part.add(block, content[block.offset : block.end])
+    assert missing_there(item, storage=there) == missing_bytes(item, root=arrived_root) == SIZE - 2 * BLOCK
+    os.truncate(arrived_root / f"{item.path}.part", BLOCK)
+    assert missing_there(item, storage=there) == SIZE, "the journal of another part file vouches for nothing"
+    pushed([item], origin_root, there)
+    assert missing_there(item, storage=there) == 0
 
 
 def test_what_is_left_of_another_file_is_not_believed(there, origin_root, arrived_root):
