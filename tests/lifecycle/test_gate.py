@@ -146,7 +146,7 @@ def test_raw_files_of_what_went_straight_into_archives_may_go_though_nobody_unpa
     package.observatory.topology = topology.model_copy(update={"routes": direct})
 
     package.change_copy("cologne_archive", verified_at=None)
-    assert "1 verified archive copies at 1 sites" in package.refusal("ccat_source")
+    assert "1 verified archive copy at 1 site" in package.refusal("ccat_source")
     package.change_copy("cologne_archive", verified_at=datetime.now(UTC))
     assert isinstance(package.ask("ccat_source"), Allowed)
 

@@ -98,7 +98,9 @@ PLANNED = text(
 SET_COPY = text(
     """
     with locked as (select id from raw_data_package where id = :package for no key update)
-    update physical_copy c set status = :status, verified_at = case when :verified then now() end,
+    update physical_copy c set status = cast(:status as text),
+      -- What is found bad keeps the time at which it was good.
+      verified_at = case when :verified then now() when cast(:status as text) <> 'present' then c.verified_at end,
       checksum = p.checksum
     from locked, raw_data_package p, data_location l
     where p.id = locked.id and c.raw_data_package_id = p.id and l.id = c.data_location_id and l.full_name = :place
