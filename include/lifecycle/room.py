@@ -12,8 +12,8 @@ from include.ops_db.reservations import reserve, reserved_by_others
 from include.plurals import counted
 from include.storage.interface import Space
 
-RESERVE_BYTES = 64 * 1024 * 1024
-"""Stays free: journals, folders and what others write meanwhile need room too."""
+RESERVE_BYTES = 1024**3
+"""Stays free: for journals and folders, and for what of a transfer waits there for the rest of its block (spill.py)."""
 
 
 @dataclass(frozen=True, slots=True)

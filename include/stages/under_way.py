@@ -117,7 +117,7 @@ class UnderWay:
             began = time.monotonic()
             try:
                 self._tell(is_last=stopped)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, ValueError) as error:  # ValueError: a topology that newer code has applied
                 logger.warning(
                     "ops-db did not hear how far the transfer is (%s, after %.0f s); it is told again.",
                     type(error).__name__,

@@ -554,6 +554,7 @@ class Engine:
             )
 
     async def _finish(self, item: ItemWork) -> None:
+        item.is_finishing = True
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, arrivals.finish, item.part)
         self._items_left -= 1
@@ -575,7 +576,7 @@ class Engine:
 
     def _drop(self, item: ItemWork, sentence: str, *, is_missing: bool = False) -> None:
         """Give an item up; all others go on."""
-        if item.is_dropped:
+        if item.is_dropped or item.is_finishing:  # all its bytes are here, and right
             return
         item.is_dropped = True
         logger.warning("%s", sentence)
@@ -635,6 +636,8 @@ class Engine:
             self._lost(stream)
         self._fleet.fill()
         self._check_patience(now)
+        if self._arena.free < FEW_SLOTS:
+            self._spill_some()
         self._pump_all()
         self._help(now)
         self._adapt(now)
@@ -653,7 +656,7 @@ class Engine:
             self._fail(self._fleet.failure)
         if self._task.pace is not None and self._allowance < REQUEST_BYTES:
             self._last_news = now  # a closed road is no trouble
-        if self._open and now - self._last_news > self._task.patience_seconds:
+        if (self._open or self._queue.has_more) and now - self._last_news > self._task.patience_seconds:
             why = f" {self._fleet.trouble}" if self._fleet.trouble else ""
             seconds = f"{now - self._last_news:.0f} s"
             self._fail(

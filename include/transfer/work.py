@@ -42,6 +42,8 @@ class ItemWork:
     """Its size at the origin was, or is being, looked at."""
     is_dropped: bool = False
     """Its copy (or its twin) at the origin is damaged: what still comes of it is thrown away."""
+    is_finishing: bool = False
+    """All its blocks are verified and written; it gets its final name."""
 
     @property
     def path(self) -> str:
