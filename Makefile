@@ -9,7 +9,7 @@ override DATA := $(value DATA)
 override REPORT := $(value REPORT)
 export CALLER DATA REPORT PYTHON
 
-.PHONY: help demo test test-commands lint bench bench-transfer bench-packaging sandbox environment clean
+.PHONY: help demo test test-slow lint bench bench-transfer bench-packaging sandbox environment clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -21,8 +21,8 @@ demo:  ## watch an observation travel: make demo [DATA=folder] [REPORT=file.json
 test:  ## run every test, on real servers (under 10 minutes)
 	@./.ci/environment test
 
-test-commands:  ## run `make demo` and `dts sandbox` as a user does, and look at what they leave (3 minutes)
-	@./.ci/environment test tests/commands
+test-slow:  ## run what takes longer: make demo as a user types it, long links, bandwidth over a time (6 minutes)
+	@./.ci/environment test-slow
 
 lint:  ## run ruff, mypy and import-linter
 	@./.ci/environment lint

@@ -80,10 +80,13 @@ def test_the_callers_settings_do_not_reach_it_but_the_sandboxs_ports_do(clone: P
 def test_the_two_halves_of_the_tests_are_all_of_them(clone: Path) -> None:
     lines = make("test", cwd=clone)
     left_out = {line.removeprefix("--ignore=") for line in lines if line.startswith("--ignore=")}
-    elsewhere = {"tests/commands"}  # make test-commands
-    assert left_out == {line for line in lines if line.startswith("tests/")} | elsewhere
+    assert left_out == {line for line in lines if line.startswith("tests/")}
     assert lines.count("pytest") == 2
-    assert make("test-commands", cwd=clone) == ["-m", "pytest", *elsewhere]
+
+
+def test_the_slow_ones_run_in_two_halves_too(clone: Path) -> None:
+    lines = make("test-slow", cwd=clone)
+    assert lines.count("slow") == lines.count("pytest") == 2
 
 
 def test_an_environment_that_is_up_to_date_is_left_alone(clone: Path) -> None:

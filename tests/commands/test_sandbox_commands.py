@@ -12,7 +12,7 @@ from include.sandbox.ports import free_port
 from include.sandbox.state import State
 from tests.commands.survivors import daemons_of, survivors
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 
 def dts_sandbox(word: str, *, port: int) -> subprocess.CompletedProcess[str]:

@@ -67,6 +67,7 @@ def examined(server: Server, *, link: LongLink, folder: Path) -> dict[str, dict[
     return {f"{found['area']}: {found['what']}": found for found in json.loads(done.stdout)["findings"]}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(118)
 def test_a_stock_host_is_told_what_its_settings_limit_and_the_forecast_is_what_is_measured(link, tmp_path):
     with serving(tmp_path / "ssh", link=link) as server:

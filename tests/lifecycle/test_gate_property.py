@@ -390,7 +390,7 @@ def test_no_order_of_events_deletes_what_must_stay_and_what_may_go_goes(engine: 
     run_state_machine_as_test(
         lambda: Deletions(observatory),
         settings=settings(
-            max_examples=100,
+            max_examples=50,
             stateful_step_count=10,
             deadline=None,
             database=None,

@@ -69,6 +69,7 @@ def rate_of(drawn: list[tuple[float, int]]) -> float:
     return sum(size for _, size in drawn[1:]) / (drawn[-1][0] - drawn[0][0])
 
 
+@pytest.mark.slow
 def test_three_processes_together_get_what_the_timetable_allows(route_id: int, ops_db_url: str) -> None:
     """Two near ops-db, one across an ocean; the whole, its start included, is within 5 %."""
     each = drawn_by_processes(ops_db_url, route_id, mbit=800, seconds=20, round_trips=[0.0, 0.0, 0.25])
@@ -79,6 +80,7 @@ def test_three_processes_together_get_what_the_timetable_allows(route_id: int, o
     assert min(rate_of(drawn) for drawn in each) > 800 * MBIT / 3 / 3
 
 
+@pytest.mark.slow
 def test_one_process_across_an_ocean_gets_all_that_the_timetable_allows(route_id: int, ops_db_url: str) -> None:
     [drawn] = drawn_by_processes(ops_db_url, route_id, mbit=400, seconds=10, round_trips=[0.25])
     assert rate_of(drawn) == pytest.approx(400 * MBIT, rel=0.05)
@@ -142,6 +144,7 @@ class NoAnswer(RoutePromises):
         return super().promise(seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hangs", [False, True])
 def test_while_ops_db_is_away_a_transfer_goes_on_with_its_share(
     observatory: Observatory, route_id: int, monkeypatch: pytest.MonkeyPatch, hangs: bool

@@ -52,7 +52,7 @@ def config(tmp_path: Path) -> AirflowConfig:
             "cologne",
             {"ccat_buffer", "cologne_buffer", "cologne_archive", "cologne_processing", "us_buffer", "us_archive"},
         ),
-        ("us", {"ccat_buffer", "cologne_buffer", "us_buffer", "us_archive"}),
+        ("us", {"ccat_buffer", "cologne_buffer", "cologne_archive", "us_buffer", "us_archive"}),
     ],
 )
 def test_a_site_is_given_only_the_locations_it_works_with(topology: Topology, site: str, expected: set[str]) -> None:

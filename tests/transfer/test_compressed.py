@@ -21,6 +21,8 @@ from include.transfer.pull import DamagedOriginError, Origin, Progress, Pulled, 
 from tests.bench.pull_once import Listed, Order
 from tests.transfer.samples import item_of, put, some_bytes
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 BLOCK = 3 * MB
 SIZE = 5 * BLOCK + 12_345

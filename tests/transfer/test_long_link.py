@@ -29,6 +29,7 @@ def link(tmp_path: Path) -> Iterator[LongLink]:
         yield link
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(110)
 def test_it_moves_again_within_10_seconds_of_the_mend(link, tmp_path):
     packages = make_packages(tmp_path / "data", count=40, size_bytes=4 * MB)

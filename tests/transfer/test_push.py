@@ -32,6 +32,8 @@ from include.transfer.push_streams import first
 from tests.transfer.cable import Cable
 from tests.transfer.samples import item_of, put, some_bytes
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 BLOCK = 3 * MB
 SIZE = 5 * BLOCK + 12_345
@@ -84,10 +86,10 @@ def test_files_of_all_sizes_arrive_whole_and_nothing_else(there, origin_root, ar
 
 
 def test_many_small_files_arrive(there, origin_root, arrived_root):
-    items = [put(some_bytes(n, seed=n), at=origin_root, path=f"{n % 7}/x/{n}.tar") for n in range(1, 900)]
+    items = [put(some_bytes(n, seed=n), at=origin_root, path=f"{n % 7}/x/{n}.tar") for n in range(1, 150)]
     assert pushed(items, origin_root, there).finished
     assert all(is_whole(item, origin_root, arrived_root) for item in items)
-    assert len(names(arrived_root)) == 899
+    assert len(names(arrived_root)) == 149
 
 
 def test_a_file_arrives_in_several_sittings_and_no_block_twice(there, origin_root, arrived_root):
