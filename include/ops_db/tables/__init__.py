@@ -1,0 +1,43 @@
+"""The tables of ops-db. Times are UTC, sizes bigint bytes, checksums text with their algorithm (`xxh3-128:…`).
+
+Lock order everywhere: raw_data_package, then physical_copy by id, then operation.
+"""
+
+from include.ops_db.tables.base import Base
+from include.ops_db.tables.copies import DeletionRecord, PhysicalCopy, StagingJob, StagingJobPackage
+from include.ops_db.tables.filed import ExecutedObsUnit, Filing, RawDataFile, RawDataPackage
+from include.ops_db.tables.moving import (
+    DataTransfer,
+    DataTransferPackage,
+    DataTransferPackageMember,
+    DataTransferRoute,
+    SpaceReservation,
+    TransferDecision,
+)
+from include.ops_db.tables.places import DataLocation, Instrument, InstrumentModule, Site, TopologyVersion
+from include.ops_db.tables.work import Operation, OperationAttempt
+
+__all__ = [
+    "Base",
+    "DataLocation",
+    "DataTransfer",
+    "DataTransferPackage",
+    "DataTransferPackageMember",
+    "DataTransferRoute",
+    "DeletionRecord",
+    "ExecutedObsUnit",
+    "Filing",
+    "Instrument",
+    "InstrumentModule",
+    "Operation",
+    "OperationAttempt",
+    "PhysicalCopy",
+    "RawDataFile",
+    "RawDataPackage",
+    "Site",
+    "SpaceReservation",
+    "StagingJob",
+    "StagingJobPackage",
+    "TopologyVersion",
+    "TransferDecision",
+]
