@@ -61,6 +61,17 @@ class StagingState(StrEnum):
 
     ACTIVE = "active"
     EXPIRED = "expired"
+    RELEASED = "released"
+    """A person gave it back before its date."""
+
+
+class StagingEvent(StrEnum):
+    """What happened to a StagingJob."""
+
+    REQUESTED = "requested"
+    EXTENDED = "extended"
+    RELEASED = "released"
+    EXPIRED = "expired"
 
 
 class AttemptOutcome(StrEnum):
@@ -81,3 +92,12 @@ class AttemptOutcome(StrEnum):
     """Handed back in the middle, to go on later."""
     RESET = "reset"
     """A person asked for another try."""
+
+
+class BrakeAnswer(StrEnum):
+    """To the question whether all of that may go."""
+
+    APPROVED = "approved"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    """Nobody said anything; policy changed, so that the question is another one."""

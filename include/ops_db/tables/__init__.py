@@ -4,7 +4,8 @@ Lock order everywhere: raw_data_package, then physical_copy by id, then operatio
 """
 
 from include.ops_db.tables.base import Base
-from include.ops_db.tables.copies import DeletionRecord, PhysicalCopy, StagingJob, StagingJobPackage
+from include.ops_db.tables.brake import DeletionBrake, DeletionBrakePackage, DeletionRequest
+from include.ops_db.tables.copies import DeletionRecord, PhysicalCopy, StagingJob, StagingJobEvent, StagingJobPackage
 from include.ops_db.tables.filed import ExecutedObsUnit, Filing, RawDataFile, RawDataPackage
 from include.ops_db.tables.moving import (
     DataTransfer,
@@ -24,7 +25,10 @@ __all__ = [
     "DataTransferPackage",
     "DataTransferPackageMember",
     "DataTransferRoute",
+    "DeletionBrake",
+    "DeletionBrakePackage",
     "DeletionRecord",
+    "DeletionRequest",
     "ExecutedObsUnit",
     "Filing",
     "Instrument",
@@ -37,6 +41,7 @@ __all__ = [
     "Site",
     "SpaceReservation",
     "StagingJob",
+    "StagingJobEvent",
     "StagingJobPackage",
     "TopologyVersion",
     "TransferDecision",

@@ -17,10 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from include.ops_db.states import (
-    CopyStatus,
-    StagingState,
-)
+from include.ops_db.states import CopyStatus, StagingEvent, StagingState
 from include.ops_db.tables.base import Base, words
 
 
@@ -37,6 +34,12 @@ class PhysicalCopy(Base):
             "ix_physical_copy_bad",
             "raw_data_package_id",
             postgresql_where=text("raw_data_package_id is not null and status in ('corrupt', 'missing')"),
+        ),
+        Index(
+            "ix_physical_copy_verified",
+            "data_location_id",
+            text("coalesce(verified_at, created_at)"),
+            postgresql_where=text("raw_data_package_id is not null and status = 'present'"),
         ),
     )
 
@@ -61,12 +64,15 @@ class StagingJob(Base):
     """A request to have packages at a PROCESSING location until a date."""
 
     __tablename__ = "staging_job"
+    __table_args__ = (Index("ix_staging_job_active", "data_location_id", postgresql_where=text("state = 'active'")),)
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     requested_by: Mapped[str]
     reason: Mapped[str] = mapped_column(server_default="")
     data_location_id: Mapped[int] = mapped_column(ForeignKey("data_location.id"))
     until: Mapped[datetime]
+    may_wait: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Accepted to wait for room, so no room is promised to it."""
     state: Mapped[StagingState] = mapped_column(words(StagingState, "state"), server_default=StagingState.ACTIVE)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -78,6 +84,24 @@ class StagingJobPackage(Base):
 
     staging_job_id: Mapped[int] = mapped_column(ForeignKey("staging_job.id"), primary_key=True)
     raw_data_package_id: Mapped[int] = mapped_column(ForeignKey("raw_data_package.id"), primary_key=True, index=True)
+
+
+class StagingJobEvent(Base):
+    """What a person, or the clock, did to a StagingJob; never changed (a trigger holds it)."""
+
+    __tablename__ = "staging_job_event"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    staging_job_id: Mapped[int] = mapped_column(ForeignKey("staging_job.id"), index=True)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    event: Mapped[StagingEvent] = mapped_column(words(StagingEvent, "event"))
+    person: Mapped[str | None]
+    """Unset: its date had come."""
+    asked_through: Mapped[str] = mapped_column(server_default="")
+    """Which command by which account, or which Airflow run."""
+    until: Mapped[datetime]
+    """As it was from then on."""
+    reason: Mapped[str] = mapped_column(server_default="")
 
 
 class DeletionRecord(Base):
