@@ -18,6 +18,7 @@ FAILED_OF_PACKAGE = text(
     """
     select o.id from operation o
     where o.status = 'failed' and (o.raw_data_package_id = :package_id
+      or exists (select from physical_copy c where c.raw_data_package_id = :package_id and c.id = o.physical_copy_id)
       or exists (select from data_transfer_package_member m where m.raw_data_package_id = :package_id
                  and m.data_transfer_package_id = o.data_transfer_package_id)
       or exists (select from data_transfer_package_member m join data_transfer t using (data_transfer_package_id)

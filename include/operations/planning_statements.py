@@ -78,6 +78,7 @@ PACKAGES_OF_SUBJECT = """
 (:all_packages or exists (
   select from raw_data_package p where p.name = any(:packages) and (
     p.id = operation.raw_data_package_id
+    or exists (select from physical_copy c where c.raw_data_package_id = p.id and c.id = operation.physical_copy_id)
     or exists (select from data_transfer_package_member m where m.raw_data_package_id = p.id
                and m.data_transfer_package_id = operation.data_transfer_package_id)
     or exists (select from data_transfer_package_member m join data_transfer t using (data_transfer_package_id)

@@ -10,7 +10,8 @@ LABELS = text(
       'transfer ' || o.data_transfer_id, 'bundle ' || o.data_transfer_package_id,
       'observation ' || f.executed_obs_unit_id, o.kind || ' ' || o.id) as label
     from operation o
-    left join raw_data_package p on p.id = o.raw_data_package_id
+    left join physical_copy c on c.id = o.physical_copy_id
+    left join raw_data_package p on p.id = coalesce(o.raw_data_package_id, c.raw_data_package_id)
     left join filing f on f.id = o.filing_id
     where o.id = any(:ids) order by o.id
     """

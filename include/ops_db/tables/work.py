@@ -78,6 +78,7 @@ class Operation(Base):
         ),
         Index("ix_operation_package", "raw_data_package_id"),
         Index("ix_operation_transfer", "data_transfer_id"),
+        Index("ix_operation_copy", "physical_copy_id", postgresql_where=text("physical_copy_id is not null")),
         # No index on lease columns and room on the page: else no renewal is a HOT update.
         {"postgresql_with": {"fillfactor": 70}},
     )
