@@ -4,229 +4,55 @@ Read from one YAML file and validated; only `load_topology` touches a disk. A ne
 """
 
 import hashlib
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from include.errors import BadInputError, TopologyError
-from include.timetable import TimetableEntry
+from include.places import (
+    PLACES,
+    DataLocation,
+    DiskStorage,
+    Host,
+    Instrument,
+    LocationType,
+    Model,
+    OperationKind,
+    S3Storage,
+    Site,
+    Watermarks,
+)
+from include.policy import Brake, Policy, problems_of
+from include.retention import Release, Retention, RetentionRule
+from include.routes import Compression, MovedBy, Route
 from include.yaml_places import YamlDocument, read_yaml
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,30}$")]
-"""A word in a queue name: lower case, no underscore, so that `{site}_{location}_{operation}` reads one way only."""
-HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
-InstrumentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
-
-
-class OperationKind(StrEnum):
-    """What can be done to data at a DataLocation."""
-
-    REGISTRATION = "registration"
-    PACKAGING = "packaging"
-    BUNDLING = "bundling"
-    TRANSFER = "transfer"
-    UNPACKING = "unpacking"
-    ARCHIVING = "archiving"
-    STAGING = "staging"
-    DELETION = "deletion"
-    SCRUBBING = "scrubbing"
-
-
-class LocationType(StrEnum):
-    """What a DataLocation is for."""
-
-    SOURCE = "source"
-    BUFFER = "buffer"
-    LONG_TERM_ARCHIVE = "long_term_archive"
-    PROCESSING = "processing"
-
-
-PLACES: dict[OperationKind, frozenset[LocationType]] = {
-    OperationKind.REGISTRATION: frozenset({LocationType.SOURCE}),
-    OperationKind.PACKAGING: frozenset({LocationType.SOURCE}),
-    OperationKind.BUNDLING: frozenset({LocationType.BUFFER}),
-    OperationKind.TRANSFER: frozenset({LocationType.BUFFER}),
-    OperationKind.UNPACKING: frozenset({LocationType.BUFFER}),
-    OperationKind.ARCHIVING: frozenset({LocationType.LONG_TERM_ARCHIVE}),
-    OperationKind.STAGING: frozenset({LocationType.PROCESSING}),
-    OperationKind.DELETION: frozenset({LocationType.SOURCE, LocationType.BUFFER, LocationType.PROCESSING}),
-}
-"""Where each kind runs; transfer and unpacking at the destination, and only at sites that have an archive."""
-
-
-class Model(BaseModel):
-    """Frozen, and a key that nobody knows is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Site(Model):
-    """A place with a network."""
-
-    short_name: Name
-    name: str
-    location: str
-
-
-class Host(Model):
-    """A machine with a Celery worker."""
-
-    name: HostName
-    site: Name
-    lease_seconds: int = Field(default=120, ge=5)
-    """How long a lease lives unrenewed: minutes near the database, a quarter of an hour across an ocean."""
-    concurrency: int = Field(default=2, ge=1, le=64)
-
-
-class DiskStorage(Model):
-    """A folder."""
-
-    type: Literal["disk"]
-    root: str = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _has_no_dots(self) -> Self:
-        if ".." in PurePosixPath(self.root).parts:
-            raise ValueError("root must not contain '..'")
-        return self
-
-
-class S3Storage(Model):
-    """A bucket; endpoint and keys are in the Airflow connection."""
-
-    type: Literal["s3"]
-    bucket: str = Field(min_length=3)
-
-
-class DataLocation(Model):
-    """Storage at a site."""
-
-    site: Name
-    name: Name
-    location_type: LocationType
-    storage: Annotated[DiskStorage | S3Storage, Field(discriminator="type")]
-    hosts: tuple[HostName, ...] = Field(min_length=1)
-    """Hosts whose workers do this location's operations. They reach a disk as a folder."""
-    mounted_on: tuple[HostName, ...] = ()
-    """Further hosts that have the disk mounted; all others reach it over SFTP."""
-    priority: int = 100
-    """Which of a site's locations of one type comes first; lower first."""
-    slots: dict[OperationKind, Annotated[int, Field(ge=1, le=64)]] = Field(default_factory=dict)
-    """How many operations of a kind may run at once (default 2)."""
-
-    @property
-    def full_name(self) -> str:
-        """`{site}_{name}`: what people, connections and queues call it."""
-        return f"{self.site}_{self.name}"
-
-    def is_disk_on(self, host: str) -> bool:
-        """Tell whether `host` reaches this location as a folder."""
-        return self.storage.type == "disk" and host in (*self.hosts, *self.mounted_on)
-
-
-class Instrument(Model):
-    """Something that files data."""
-
-    name: InstrumentName
-    modules: tuple[InstrumentName, ...] = Field(min_length=1)
-    data_locations: tuple[str, ...] = Field(min_length=1)
-    """Full names of the SOURCE locations it writes to."""
-    filed_by: tuple[str, ...] = Field(min_length=1)
-    """Airflow accounts that may file for it."""
-
-
-class MovedBy(StrEnum):
-    """Who moves the bytes of a route."""
-
-    PULL = "pull"
-    """The destination reads from the origin: its connections can have large windows."""
-    PUSH = "push"
-    """The origin writes to the destination: for a destination that may not log in at the origin."""
-    DIRECT = "direct"
-    """Straight into a long_term_archive, without a buffer there."""
-
-
-class Compression(StrEnum):
-    """What is done to bytes on their way. Checksums are always those of the original bytes."""
-
-    NONE = "none"
-    ZSTD = "zstd"
-
-
-class Route(Model):
-    """What is special about the way from one location to another: where transfers land, who moves them, how fast.
-
-    Without one, a transfer goes to the site's first BUFFER by priority, is pulled, and takes what the link gives.
-    """
-
-    from_location: str
-    """Full name of a BUFFER (or of a LONG_TERM_ARCHIVE that a direct route leaves from)."""
-    to_location: str
-    """Full name of the BUFFER at the other site where transfers from there land; of a direct route, of the archive."""
-    moved_by: MovedBy = MovedBy.PULL
-    """pull (default): the destination reads; push: the origin writes; direct: straight into a long_term_archive."""
-    compression: Compression = Compression.NONE
-    """none (default) or zstd."""
-    time_zone: str = "UTC"
-    """IANA name (America/Santiago) of the clock that the timetable goes by."""
-    timetable: tuple[TimetableEntry, ...] = ()
-    """Hours in which all transfers of the route together are held to a rate; the first entry that matches counts."""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_a_time_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"there is no time zone {name!r}; write an IANA name such as America/Santiago") from error
-        return name
-
-    @property
-    def name(self) -> str:
-        """`ccat_buffer to cologne_buffer`."""
-        return f"{self.from_location} to {self.to_location}"
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The time zone of its timetable."""
-        return ZoneInfo(self.time_zone)
-
-
-class Policy(Model):
-    """The numbers that people decide about. Sizes in bytes, times in seconds."""
-
-    package_max_bytes: int = Field(default=50 * 10**9, ge=1)
-    package_max_files: int = Field(default=20_000, ge=1)
-    package_max_age_seconds: int = Field(default=1800, ge=0)
-    """An unfinished observation's files wait at most this long for a package."""
-    bundle_max_bytes: int = Field(default=50 * 10**9, ge=1)
-    bundle_max_age_seconds: int = Field(default=600, ge=0)
-    archive_copies: int = Field(default=2, ge=1)
-    """Verified archive copies that must exist before any other copy may be deleted."""
-    archive_sites: int = Field(default=2, ge=1)
-    """At how many different sites they must be."""
-    deletion_grace_seconds: int = Field(default=7 * 86400, ge=0)
-    """How long a copy stays after it could have gone."""
-    inline_files_max: int = Field(default=500, ge=1)
-    """More files than this are filed by naming a manifest."""
-    clock_seconds: int = Field(default=300, ge=10)
-    """Each stage looks for work at least this often, bells or not."""
-    plan_patience_seconds: float = Field(default=0, ge=0, le=30)
-    """A plan waits up to this long for what falls due meanwhile, rather than leave it to the next clock."""
-    batch_bytes: int = Field(default=4 * 10**9, ge=1)
-    """Small operations share a mapped task until they add up to this."""
-    batch_operations: int = Field(default=50, ge=1, le=1000)
-    attempts_max: int = Field(default=8, ge=1)
-    """Transient failures before a person is called; afterwards it goes on slowly."""
-    retry_seconds: float = Field(default=60, gt=0)
-    """First pause after a transient failure; doubles, with jitter, up to an hour."""
-    waiting_seconds: float = Field(default=300, gt=0)
-    """Pause of an operation that waits for space, a person or a recall."""
+__all__ = [
+    "PLACES",
+    "Brake",
+    "Compression",
+    "DataLocation",
+    "DiskStorage",
+    "Host",
+    "Instrument",
+    "LocationType",
+    "MovedBy",
+    "OperationKind",
+    "Policy",
+    "Release",
+    "Retention",
+    "RetentionRule",
+    "Route",
+    "S3Storage",
+    "Site",
+    "Topology",
+    "Watermarks",
+    "load_topology",
+    "parse_topology",
+]
 
 
 class Topology(Model):
@@ -356,15 +182,7 @@ class Topology(Model):
         buffered = {location.site for location in self.of_type(LocationType.BUFFER)}
         needed = {location.site for location in self.of_type(LocationType.SOURCE)} | archive_sites
         problems = [f"sites.{site}: needs a buffer" for site in sorted(needed - buffered)]
-        if len(archive_sites) < self.policy.archive_sites:
-            problems.append(
-                f"policy.archive_sites: {self.policy.archive_sites} asked for, but only {len(archive_sites)} site(s)"
-                " have a long_term_archive: nothing could ever be deleted"
-            )
-        if len(self.of_type(LocationType.LONG_TERM_ARCHIVE)) < self.policy.archive_copies:
-            problems.append(
-                f"policy.archive_copies: {self.policy.archive_copies} asked for, but there are fewer archives"
-            )
+        problems += problems_of(self.policy, locations=self.data_locations, instruments=self.instruments)
         return problems
 
     def of_type(self, location_type: LocationType) -> tuple[DataLocation, ...]:
