@@ -41,6 +41,24 @@ class CopyStatus(StrEnum):
     CORRUPT = "corrupt"
 
 
+class Condition(StrEnum):
+    """Of a DataLocation. What is full or worse stays so until it is below its low mark again."""
+
+    WELL = "well"
+    PRESSED = "pressed"
+    """Above its high mark: deletion makes room, down to the low mark."""
+    FULL = "full"
+    """Above its critical mark: new work goes elsewhere, or waits."""
+    READ_ONLY = "read_only"
+    GONE = "gone"
+    """Not reached, or not mounted."""
+
+    @property
+    def takes_work(self) -> bool:
+        """Tell whether new work may be sent there."""
+        return self in {Condition.WELL, Condition.PRESSED}
+
+
 class FilingState(StrEnum):
     """Of a filing."""
 

@@ -16,6 +16,7 @@ from include.ops_db.tables.moving import (
     TransferDecision,
 )
 from include.ops_db.tables.places import DataLocation, Instrument, InstrumentModule, Site, TopologyVersion
+from include.ops_db.tables.space import LocationChange, LocationMeasurement
 from include.ops_db.tables.work import Operation, OperationAttempt
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "Filing",
     "Instrument",
     "InstrumentModule",
+    "LocationChange",
+    "LocationMeasurement",
     "Operation",
     "OperationAttempt",
     "PhysicalCopy",

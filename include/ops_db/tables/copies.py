@@ -36,6 +36,12 @@ class PhysicalCopy(Base):
             postgresql_where=text("raw_data_package_id is not null and status in ('corrupt', 'missing')"),
         ),
         Index(
+            "ix_physical_copy_deleted",
+            "data_location_id",
+            "deleted_at",
+            postgresql_where=text("deleted_at is not null"),
+        ),
+        Index(
             "ix_physical_copy_verified",
             "data_location_id",
             text("coalesce(verified_at, created_at)"),
