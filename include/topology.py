@@ -64,6 +64,8 @@ class Topology(Model):
     instruments: tuple[Instrument, ...] = ()
     routes: tuple[Route, ...] = ()
     policy: Policy = Policy()
+    operators: tuple[str, ...] = ()
+    """Accounts that may extend and release StagingJobs that are not their own."""
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> Self:
@@ -79,6 +81,7 @@ class Topology(Model):
             "data_locations": [location.full_name for location in self.data_locations],
             "instruments": [instrument.name for instrument in self.instruments],
             "routes": [f"{route.from_location} to site of {route.to_location}" for route in self.routes],
+            "operators": list(self.operators),
         }
         named |= {f"instruments.{instrument.name}.modules": list(instrument.modules) for instrument in self.instruments}
         return [
