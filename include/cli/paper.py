@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from include.sizes import size as size  # noqa: PLC0414 - printed here like ages and moments
+
 _ENDLESS = 100_000
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def out() -> Console:
@@ -71,18 +72,6 @@ def _fill(drawn: Table, columns: Sequence[str], cells: Sequence[Sequence[str]], 
         drawn.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
     for row in cells:
         drawn.add_row(*(escape(cell) for cell in row))
-
-
-def size(count: int | None) -> str:
-    """Return bytes for people, in powers of 1000: `1.5 GB`."""
-    if count is None:
-        return ""
-    number = float(count)
-    for unit in UNITS:
-        if number < 1000 or unit == UNITS[-1]:
-            return f"{count} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    raise AssertionError("the last unit takes everything")
 
 
 def moment(when: datetime | None) -> str:
