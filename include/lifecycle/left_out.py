@@ -13,7 +13,6 @@ from include.operations.stage import Work
 from include.ops_db.copies import record_loss, record_put_aside
 from include.ops_db.data_transfers import ExpectedPackage, TransferOnItsWay
 from include.ops_db.states import CopyStatus
-from include.storage.disk import DiskStorage
 from include.storage.interface import Storage
 from include.transfer.pulled import DamagedOriginError
 
@@ -63,10 +62,7 @@ def put_corrupt_aside(work: Work, transfer: TransferOnItsWay, destination: Stora
     for package in transfer.packages:
         if package.status_here is not CopyStatus.CORRUPT:
             continue
-        kept = put_aside(destination, package.path, lease=work.lease, check=work.check)
-        if not isinstance(destination, DiskStorage):  # it was copied there
-            work.check()
-            destination.delete(package.path)
+        kept = put_aside(work, destination, package.path)
         with Session(work.engine) as session, session.begin():
             lock_package(session, package.id)
             record_put_aside(session, [package.id], data_location_id=transfer.destination_location_id)

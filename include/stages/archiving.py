@@ -264,7 +264,7 @@ def _put(work: Work, package: _Package, archive: Storage) -> _Put:
             f"No buffer at {work.location.site} has a verified copy of {package.manifest.name}: it comes again from"
             " where a good copy is."
         )
-    kept = put_aside(archive, package.path, lease=work.lease, check=work.check)
+    kept = put_aside(work, archive, package.path)
     item = Item(package.path, package.manifest)
     if isinstance(archive, S3Storage) and len(parts_of(item)) > 1:
         put_there = _put_by_parts(work, package, item, package.source, archive)

@@ -93,7 +93,7 @@ def _look_into(work: Work, package: MadeBefore, buffer: DataLocation) -> _Found:
     except MissingFileError:
         kept = None
     except ChecksumMismatchError:
-        kept = put_aside(storage, package.path, lease=work.lease, check=work.check)
+        kept = put_aside(work, storage, package.path)
     else:
         return _Found(is_good=True)
     with Session(work.engine) as session, session.begin():

@@ -170,7 +170,7 @@ def _watched(chunks: Iterator[bytes], check: Callable[[], None]) -> Iterator[byt
 
 def _quarantine(work: Work, buffer: DiskStorage, package: ExpectedPackage, error: ChecksumMismatchError) -> str:
     """Put the evidence aside; return the sentence about it."""
-    kept = put_aside(buffer, package.path, lease=work.lease, check=work.check)
+    kept = put_aside(work, buffer, package.path)
     return f"{sentence(error)} It is kept as {kept}."
 
 

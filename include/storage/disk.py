@@ -95,6 +95,20 @@ class DiskStorage:
             part_path.unlink(missing_ok=True)
             raise
 
+    def rename(self, path: str, to: str) -> bool:
+        """Give a file another name, durably; False if it is not there. No bytes are moved."""
+        with self._errors(path):
+            self._require_root()
+            source, target = self._resolved(path), self._resolved(to)
+            _make_folders(target.parent)
+            try:
+                source.rename(target)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            _fsync_folder(target.parent)
+            _fsync_folder(source.parent)
+            return True
+
     def flush(self) -> None:
         """Everything written so far, also with `durable=False`, is on the disk afterwards."""
         os.sync()
@@ -123,7 +137,12 @@ class DiskStorage:
         with self._errors("."):
             self._require_root()
             found = os.statvfs(self.root)
-            return Space(total_bytes=found.f_frsize * found.f_blocks, free_bytes=found.f_frsize * found.f_bavail)
+            usable = found.f_blocks - found.f_bfree + found.f_bavail  # without what is kept for root
+            return Space(
+                total_bytes=found.f_frsize * usable,
+                free_bytes=found.f_frsize * found.f_bavail,
+                is_read_only=bool(found.f_flag & os.ST_RDONLY),
+            )
 
     def close(self) -> None:
         """Nothing is kept open."""

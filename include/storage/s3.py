@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from include.errors import MissingFileError, PermanentError, TransientError
@@ -16,6 +17,9 @@ from include.storage.sized import sized
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+# A store copies at most 5 GB in one request, and answers only at its end: in pieces none of them takes too long.
+_COPY = TransferConfig(multipart_threshold=1024**3, multipart_chunksize=1024**3)
 
 
 class S3Storage:
@@ -76,6 +80,20 @@ class S3Storage:
             return False
         with s3_errors(self.address, path):
             self._client.delete_object(Bucket=self.address.bucket, Key=self._key(path))
+        return True
+
+    def copy(self, path: str, to: str) -> bool:
+        """Have the store copy an object under another name; False if it is not there. The bytes do not come here."""
+        checked_path(to)
+        if self.stat(path) is None:
+            return False
+        with s3_errors(self.address, path):
+            self._client.copy(
+                {"Bucket": self.address.bucket, "Key": self._key(path)},
+                self.address.bucket,
+                self._key(to),
+                Config=_COPY,
+            )
         return True
 
     def list(self, prefix: str = "") -> Iterator[FileStat]:

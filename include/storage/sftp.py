@@ -5,6 +5,7 @@ complete: `<name>.<unique>.part`, fsync, posix-rename; OpenSSH offers these, and
 Which files the account may reach, links included, is the server's to decide.
 """
 
+import os
 import posixpath
 import stat
 from collections import deque
@@ -96,6 +97,10 @@ class SftpStorage:
             with suppress(Exception):  # the first error is the one that counts
                 self._connection.run(self._discard(file, part), path)
             raise
+
+    def rename(self, path: str, to: str) -> bool:
+        """Give a file another name at the server; False if it is not there. No bytes are moved."""
+        return self._connection.run(self._rename(checked_path(path), checked_path(to)), path)
 
     def delete(self, path: str) -> bool:
         return self._connection.run(self._delete(checked_path(path)), path)
@@ -197,6 +202,20 @@ class SftpStorage:
             await file.close()
         await (await self._connection.client()).remove(part)
 
+    async def _rename(self, path: str, to: str) -> bool:
+        client = await self._connection.client()
+        source, target = self._absolute(path), self._absolute(to)
+        for _ in range(FOLDER_TRIES):
+            if not await client.lexists(source):
+                await self._require_root(client)
+                return False
+            with suppress(asyncssh.SFTPNoSuchFile):
+                await client.posix_rename(source, target)
+                return True
+            await self._make_folders(client, posixpath.dirname(target))
+        await client.posix_rename(source, target)
+        return True
+
     async def _delete(self, path: str) -> bool:
         client = await self._connection.client()
         try:
@@ -234,7 +253,12 @@ class SftpStorage:
             found = await client.statvfs(self.address.root)
         except asyncssh.SFTPOpUnsupported:
             return None
-        return Space(total_bytes=found.frsize * found.blocks, free_bytes=found.frsize * found.bavail)
+        usable = found.blocks - found.bfree + found.bavail  # without what is kept for root
+        return Space(
+            total_bytes=found.frsize * usable,
+            free_bytes=found.frsize * found.bavail,
+            is_read_only=bool(found.flags & os.ST_RDONLY),
+        )
 
     async def _require_root(self, client: asyncssh.SFTPClient) -> None:
         """A root that is not there is no empty one: its disk is probably not mounted."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from include.errors import TransientError
 from include.integrity.checksum import checksum_of
 from include.integrity.manifest import PackageManifest
+from include.lifecycle.quarantine import MOST_KEPT
 from include.metadata.sidecar import Sidecar, sidecar_key
 from include.operations.record import reset
 from include.ops_db.manifests import load_manifest
@@ -61,6 +62,10 @@ class Watched(S3Storage):
         if self.damage:
             self.damage -= 1
             flip(self.file(path))
+
+    def copy(self, path: str, to: str) -> bool:
+        self.written.append(to)
+        return super().copy(path, to)
 
     def file(self, path: str) -> Path:
         return self._store.folder / "store" / self._store.bucket / path
@@ -183,6 +188,54 @@ def test_a_wrong_object_that_is_there_already_is_not_believed_and_is_kept_aside(
     assert content(archive, kept) == wrong
     assert f"kept as {kept}" in newest(observatory, KIND).explanation
     assert checksum_of([content(archive, package.path)]) == package.checksum
+
+
+def quarantined(archive: Watched, path: str) -> list[str]:
+    return [found.path for found in archive.list("quarantine") if found.path.endswith(path)]
+
+
+def test_a_wrong_object_is_kept_once_however_often_it_cannot_be_replaced(observatory, archive, monkeypatch):
+    (package,) = unpacked(observatory)
+    S3Storage.write(archive, package.path, [b"wrong"])
+    with monkeypatch.context() as cut:
+        cut.setattr(archive, "write", lambda *_, **__: raise_(TransientError("the link is cut")))
+        for _ in range(3):
+            assert observatory.run(archiving, HERE).later == 1
+            begin_again(observatory)
+    assert observatory.run(archiving, HERE).completed == 1
+    (kept,) = quarantined(archive, package.path)
+    assert f"kept as {kept}" in newest(observatory, KIND).explanation
+    assert content(archive, kept) == b"wrong"
+
+
+def test_a_store_that_damages_all_it_is_sent_is_not_filled_with_the_proof(observatory, archive):
+    (package,) = unpacked(observatory)
+    archive.damage = 99
+    for _ in range(MOST_KEPT + 3):
+        assert len(observatory.run(archiving, HERE).failed) == 1
+        begin_again(observatory)
+    assert 1 <= len(quarantined(archive, package.path)) <= MOST_KEPT
+    archive.damage = 0
+    assert observatory.run(archiving, HERE).completed == 1
+    assert checksum_of([content(archive, package.path)]) == package.checksum
+
+
+def test_what_is_put_aside_in_an_archive_does_not_come_over_the_link(observatory, archive, monkeypatch):
+    (package,) = unpacked(observatory)
+    S3Storage.write(archive, package.path, [b"wrong"])
+    monkeypatch.setattr(archive, "read", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(pytest.fail.Exception, match="it was read"):  # once a good object is there, it is read back
+        observatory.run(archiving, HERE)
+    monkeypatch.undo()
+    assert len(quarantined(archive, package.path)) == 1
+
+
+def begin_again(observatory: Observatory) -> None:
+    reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="once more")
+
+
+def raise_(error: Exception) -> None:
+    raise error
 
 
 def test_an_archive_that_gives_back_other_bytes_gets_no_copy_recorded(observatory, archive):

@@ -95,7 +95,19 @@ def test_a_damaged_copy_at_the_origin_is_marked_and_everything_else_arrives(over
     assert transfer_row(over_sftp, way).transfer_status is WorkStatus.COMPLETED
 
 
-def test_a_corrupt_copy_at_the_destination_makes_room_for_a_good_one(over_sftp):
+def _watched(monkeypatch) -> tuple[list[str], list[str]]:
+    """What is read and written as a whole file over SFTP from now on."""
+    read: list[str] = []
+    written: list[str] = []
+    real_read, real_write = SftpStorage.read, SftpStorage.write
+    monkeypatch.setattr(SftpStorage, "read", lambda s, path, **k: read.append(path) or real_read(s, path, **k))
+    monkeypatch.setattr(
+        SftpStorage, "write", lambda s, path, *a, **k: written.append(path) or real_write(s, path, *a, **k)
+    )
+    return read, written
+
+
+def test_a_corrupt_copy_at_the_destination_makes_room_for_a_good_one(over_sftp, monkeypatch):
     (package,) = packaged(over_sftp)
     bundled(over_sftp, [package])
     over_sftp.run(transfer, ORIGIN)
@@ -108,7 +120,10 @@ def test_a_corrupt_copy_at_the_destination_makes_room_for_a_good_one(over_sftp):
     set_status(over_sftp, copy_at(over_sftp, package, DESTINATION), CopyStatus.CORRUPT)
     over_sftp.storages[DESTINATION] = there
     bundled(over_sftp, [package])
+    read, written = _watched(monkeypatch)
     assert over_sftp.run(transfer, ORIGIN).completed == 1
+    assert package.path not in read, "it was renamed at the far side"
+    assert not any(path.startswith("quarantine/") for path in written)
     sent, arrived = (over_sftp.folder(place) / package.path for place in (ORIGIN, DESTINATION))
     assert sent.read_bytes() == arrived.read_bytes()
     assert any(path.startswith("quarantine/") for path in files_below(over_sftp.folder(DESTINATION)))
