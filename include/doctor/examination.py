@@ -18,10 +18,10 @@ from include.doctor.look_at_archive import look_at_archive
 from include.doctor.look_at_disk import look_at_disk
 from include.doctor.look_at_peer import look_at_peer
 from include.doctor.ops_db import judge_ops_db, look_at_ops_db
-from include.doctor.peers import archives_of, disks_of, peers_of
+from include.doctor.peers import Peer, archives_of, disks_of, peers_of
 from include.doctor.programs import read_programs
 from include.errors import DtsError
-from include.topology import DataLocation, Topology
+from include.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Examination:
                 put = partial(look_at_archive, archive, connections=self._patient.connections, limits=limits)
                 steps.append((Area.ARCHIVE, archive.full_name, put))
             peers = peers_of(self._patient.topology, self._patient.host)
-            steps += [(Area.LINK, peer.full_name, partial(self._peer, peer)) for peer in peers]
+            steps += [(Area.LINK, peer.location.full_name, partial(self._peer, peer)) for peer in peers]
         steps.append((Area.KERNEL, "kernel", self._judged_kernel))  # the last: by then round trips are known
         found = [finding for area, what, look in steps for finding in self._tried(area, what, look)]
         found += self._not_for_the_unnamed()
@@ -104,14 +104,14 @@ class Examination:
         self._to_ops_db.append(_Trip(found.round_trip_seconds, "ops-db"))
         return [judge_offset("ops-db", found.offset), *judge_ops_db(found, topology=self._patient.topology)]
 
-    def _peer(self, peer: DataLocation) -> list[Finding]:
+    def _peer(self, peer: Peer) -> list[Finding]:
         report = look_at_peer(peer, connections=self._patient.connections, kernel=self._kernel, limits=self._limits)
         if report.round_trip_seconds is not None:
-            self._to_peers.append(_Trip(report.round_trip_seconds, peer.full_name))
+            self._to_peers.append(_Trip(report.round_trip_seconds, peer.location.full_name))
         return report.findings
 
     def _judged_kernel(self) -> list[Finding]:
-        """Judge it by the farthest peer; a host that pulls from nobody by ops-db, which is where others pull to."""
+        """Judge it by the farthest peer; a host without one by ops-db, which is where others pull to."""
         trips = self._to_peers or self._to_ops_db
         trip = max(trips, key=lambda one: one.seconds, default=_Trip(OCEAN_SECONDS, "a site across an ocean"))
         if self._limits.round_trip_seconds is not None:

@@ -62,7 +62,7 @@ def forecast(kernel: Kernel, *, line: Line, where: str) -> Finding:
         sentence=f"{sentence} if the other end is set alike (buffers of {words.size(buffer)}, {kernel.control}),"
         f" {MOST_STREAMS} of them about {words.about(together)}; with {_mega(wanted_buffer(line))} buffers and bbr at"
         f" both ends one carries about {words.about(then)}.",
-        advice=f"Change the settings here and at the other end ({where}), whose own decide how fast it sends.",
+        advice=f"Change the settings here and at the other end ({where}): the sender's decide how fast it sends.",
         value=now / 1e6,
         unit="MB/s",
     )

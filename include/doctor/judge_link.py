@@ -15,12 +15,8 @@ LOGIN_TRIPS, LOGIN_SECONDS = 16, 0.7
 
 
 def judge_peer(peer: str, found: PeerSpeed, *, kernel: Kernel, line: Line, need: float) -> list[Finding]:
-    """Return the findings about one peer. `need` is bytes a second that a peak day takes."""
-    findings = [
-        _round_trip(peer, found.round_trip_seconds),
-        _connect(peer, found),
-        _cipher(peer, found.cipher),
-    ]
+    """Return the findings about one peer that is read. `need` is bytes a second that a peak day takes."""
+    findings = judge_connecting(peer, found)
     one, many = f"{peer}, one connection", f"{peer}, many connections"
     if found.one is None:
         why = found.why_not or "nothing came"
@@ -33,6 +29,11 @@ def judge_peer(peer: str, found: PeerSpeed, *, kernel: Kernel, line: Line, need:
     if found.turned_away:
         findings.append(_turned_away(peer, found))
     return findings
+
+
+def judge_connecting(peer: str, found: PeerSpeed) -> list[Finding]:
+    """Return the findings about reaching a peer, whatever is done there then."""
+    return [_round_trip(peer, found.round_trip_seconds), _connect(peer, found), _cipher(peer, found.cipher)]
 
 
 def speed(

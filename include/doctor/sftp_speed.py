@@ -69,14 +69,18 @@ class PeerSpeed:
     why_not: str = ""
 
 
-def peer_speed(address: SftpAddress, *, bounds: Bounds, streams_for: Callable[[float], int]) -> PeerSpeed:
+def peer_speed(
+    address: SftpAddress, *, bounds: Bounds, streams_for: Callable[[float], int], is_read: bool = True
+) -> PeerSpeed:
     """Measure a peer. `streams_for` says how many connections a transfer uses at a round trip.
+
+    Without `is_read` only the connecting is measured.
 
     Raises:
         DtsError: the server cannot be reached, or refuses us; the message says what to change.
     """
     try:
-        return asyncio.run(_measured(address, bounds=bounds, streams_for=streams_for))
+        return asyncio.run(_measured(address, bounds=bounds, streams_for=streams_for, is_read=is_read))
     except DtsError:
         raise
     except TimeoutError as error:
@@ -85,7 +89,9 @@ def peer_speed(address: SftpAddress, *, bounds: Bounds, streams_for: Callable[[f
         raise SftpConnection(address).translated(error, address.root) from error
 
 
-async def _measured(address: SftpAddress, *, bounds: Bounds, streams_for: Callable[[float], int]) -> PeerSpeed:
+async def _measured(
+    address: SftpAddress, *, bounds: Bounds, streams_for: Callable[[float], int], is_read: bool
+) -> PeerSpeed:
     before = time.perf_counter()
     line = await connect(address)
     took = time.perf_counter() - before
@@ -94,6 +100,8 @@ async def _measured(address: SftpAddress, *, bounds: Bounds, streams_for: Callab
     cipher = str(line.connection.get_extra_info("recv_cipher", "unknown"))
     try:
         await _require_root(line, address)
+        if not is_read:
+            return PeerSpeed(trip, took, cipher)
         readable = await _something_to_read(line, address)
         if readable is None:
             why = f"no file of {SMALLEST_BYTES // 1_000_000} MB or more lies in {address.root}"

@@ -12,7 +12,7 @@ from include.doctor.filesystem import filesystem_of
 from include.doctor.finding import Verdict
 from include.doctor.kernel import read_kernel
 from include.doctor.ops_db import judge_ops_db, look_at_ops_db
-from include.doctor.pushed_file import pushed_file
+from include.doctor.pushed_file import pushed_files
 from include.doctor.rates import Sample, steady, warm_up_seconds
 from include.doctor.s3_speed import s3_clock, s3_speed
 from include.doctor.sftp_speed import SMALLEST_BYTES, Bounds, peer_speed
@@ -65,10 +65,23 @@ def test_a_peer_that_is_not_there_says_so(peer):
 
 
 def test_a_test_file_at_a_peer_is_gone_afterwards(peer):
-    with pushed_file(peer, seconds=0.2) as push:
+    with pushed_files(peer, seconds=0.2) as push:
         assert push.bytes >= 4 * 1024 * 1024
         assert [path.stat().st_size for path in Path(peer.root).glob("dts-doctor/*")] == [push.bytes]
     assert list(Path(peer.root).iterdir()) == []
+
+
+def test_test_files_are_pushed_at_once_and_gone_afterwards(peer):
+    with pushed_files(peer, seconds=0.2, connections=3) as push:
+        sizes = [path.stat().st_size for path in Path(peer.root).glob("dts-doctor/*")]
+        assert (len(sizes), sum(sizes)) == (3, push.bytes)
+    assert list(Path(peer.root).iterdir()) == []
+
+
+def test_a_peer_that_is_not_read_is_reached_only(peer):
+    found = peer_speed(peer, bounds=SHORT, streams_for=two, is_read=False)
+    assert (found.one, found.many, found.read) == (None, None, "")
+    assert 0 < found.round_trip_seconds < found.connect_seconds
 
 
 def test_an_archive_is_written_and_read_and_left_as_it_was(store):
