@@ -16,11 +16,13 @@ from include.ops_db.tables.moving import (
     TransferDecision,
 )
 from include.ops_db.tables.places import DataLocation, Instrument, InstrumentModule, Site, TopologyVersion
+from include.ops_db.tables.policy import CopyRuleOverride, Pin
 from include.ops_db.tables.space import LocationChange, LocationMeasurement
 from include.ops_db.tables.work import Operation, OperationAttempt
 
 __all__ = [
     "Base",
+    "CopyRuleOverride",
     "DataLocation",
     "DataTransfer",
     "DataTransferPackage",
@@ -39,6 +41,7 @@ __all__ = [
     "Operation",
     "OperationAttempt",
     "PhysicalCopy",
+    "Pin",
     "RawDataFile",
     "RawDataPackage",
     "Site",

@@ -126,6 +126,8 @@ class DeletionRecord(Base):
     reason: Mapped[str]
     topology_version_id: Mapped[int] = mapped_column(ForeignKey("topology_version.id"))
     """Which policy allowed it."""
+    copy_rule_override_id: Mapped[int | None] = mapped_column(ForeignKey("copy_rule_override.id"))
+    """With which two people put the rule of archive copies aside for it."""
     copy_count: Mapped[int] = mapped_column(Integer)
     size_bytes: Mapped[int]
     evidence: Mapped[list[Any]] = mapped_column(JSONB)
