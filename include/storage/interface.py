@@ -30,10 +30,16 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """`free_bytes` is what an ordinary user may still write."""
+    """`free_bytes` is what an ordinary user may still write, `total_bytes` all that he could on an empty disk."""
 
     total_bytes: int
     free_bytes: int
+    is_read_only: bool = False
+
+    @property
+    def used_bytes(self) -> int:
+        """What is written there, by anybody."""
+        return self.total_bytes - self.free_bytes
 
 
 class Storage(Protocol):
