@@ -44,6 +44,7 @@ PLACES: dict[OperationKind, frozenset[LocationType]] = {
     OperationKind.ARCHIVING: frozenset({LocationType.LONG_TERM_ARCHIVE}),
     OperationKind.STAGING: frozenset({LocationType.PROCESSING}),
     OperationKind.DELETION: frozenset({LocationType.SOURCE, LocationType.BUFFER, LocationType.PROCESSING}),
+    OperationKind.SCRUBBING: frozenset({LocationType.LONG_TERM_ARCHIVE, LocationType.BUFFER}),
 }
 """Where each kind runs; transfer and unpacking at the destination, and only at sites that have an archive."""
 

@@ -41,6 +41,8 @@ class Policy(Model):
     """The first rule that matches a copy counts; where none does, it goes as soon as these numbers here allow."""
     brake: Brake = Brake()
     """What one run may delete without a person's yes."""
+    scrub_after_days: int = Field(default=180, ge=1)
+    """A copy in an archive or a buffer is read again before it was last verified this long ago."""
     inline_files_max: int = Field(default=500, ge=1)
     """More files than this are filed by naming a manifest."""
     clock_seconds: int = Field(default=300, ge=10)

@@ -19,12 +19,12 @@ BY_KIND = {
     OperationKind.ARCHIVING: ["cologne_archive", "us_archive"],
     OperationKind.STAGING: ["cologne_processing"],
     OperationKind.DELETION: ["ccat_source", "ccat_buffer", "cologne_buffer", "cologne_processing", "us_buffer"],
-    OperationKind.SCRUBBING: [],
+    OperationKind.SCRUBBING: ["ccat_buffer", "cologne_buffer", "cologne_archive", "us_buffer", "us_archive"],
 }
 
 BY_HOST = {
     "ccat-instrument": {"ccat_source_registration", "ccat_source_packaging", "ccat_source_deletion"},
-    "ccat-buffer": {"ccat_buffer_bundling", "ccat_buffer_deletion"},
+    "ccat-buffer": {"ccat_buffer_bundling", "ccat_buffer_deletion", "ccat_buffer_scrubbing"},
     "cologne": {
         "cologne_buffer_bundling",
         "cologne_buffer_transfer",
@@ -33,6 +33,8 @@ BY_HOST = {
         "cologne_archive_archiving",
         "cologne_processing_staging",
         "cologne_processing_deletion",
+        "cologne_buffer_scrubbing",
+        "cologne_archive_scrubbing",
     },
     "us": {
         "us_buffer_bundling",
@@ -40,6 +42,8 @@ BY_HOST = {
         "us_buffer_unpacking",
         "us_buffer_deletion",
         "us_archive_archiving",
+        "us_buffer_scrubbing",
+        "us_archive_scrubbing",
     },
 }
 

@@ -60,7 +60,8 @@ def test_a_site_is_given_only_the_locations_it_works_with(topology: Topology, si
 
 
 def test_each_worker_listens_to_its_lanes_and_only_the_middle_to_control(topology: Topology) -> None:
-    assert set(queues_of_host(topology, "ccat-buffer")) == {"ccat_buffer_bundling", "ccat_buffer_deletion"}
+    lanes = {"ccat_buffer_bundling", "ccat_buffer_deletion", "ccat_buffer_scrubbing"}
+    assert set(queues_of_host(topology, "ccat-buffer")) == lanes
     listening = [host.name for host in topology.hosts if "control" in queues_of_host(topology, host.name)]
     assert listening == ["cologne"]
 
