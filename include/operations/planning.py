@@ -131,6 +131,7 @@ class LanePlanner:
                 location=self.lane.location,
                 data_location_id=lane_id,
                 now=now,
+                run_id=self.run_id,
             )
         )
         session.flush()

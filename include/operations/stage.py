@@ -38,6 +38,8 @@ class Planning:
     data_location_id: int
     now: datetime
     """The transaction's time, UTC."""
+    run_id: str | None = None
+    """The Airflow run that plans."""
 
 
 def _nothing(_: Session) -> None:

@@ -12,6 +12,9 @@ again; if the gate says no by then, what is left is given back (`present`, `stag
 
 **When it waits.** The gate objects to something that may pass: its sentence, with the numbers, is the explanation.
 
+**When it waits for a person.** All that would go from here at once is more than policy's brake allows: nothing of it
+gets an operation until somebody says yes, in the DAG `deletion_brake` or by `dts brake`. A no is remembered.
+
 **When it fails.** A file is not what was archived: it is left alone, its copy is `corrupt`, and the explanation names
 it. Find out who changed it; move it away or put back what was filed, then `dts retry`. A file that had gone before its
 time is `missing`; the explanation names it too.
@@ -27,6 +30,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from include.errors import DtsError, IntegrityError, LeaseLostError, PermanentError, TransientError, WaitingError
+from include.lifecycle.brake import At, hold_back
 from include.lifecycle.copies import BEGUN
 from include.lifecycle.gate import Allowed, NothingToDelete, Refused, allow_deletion
 from include.lifecycle.lease_watch import LeaseWatch
@@ -51,6 +55,8 @@ __all__ = ["KIND", "plan", "preview", "run"]
 KIND = OperationKind.DELETION
 
 PACKAGES_A_PLAN = 2000
+PACKAGES_A_QUESTION = 20_000
+"""So many are looked at together, to see whether they are too much for a location."""
 NAMED_FILES = 5
 REQUESTED_BY = "policy"
 """Nobody asked for this very deletion: it followed from the topology's policy."""
@@ -63,8 +69,20 @@ def plan(planning: Planning) -> None:
         data_location_id=planning.data_location_id,
         policy=planning.topology.policy,
         now=planning.now,
-        most=PACKAGES_A_PLAN,
+        most=PACKAGES_A_QUESTION,
     )
+    judged = hold_back(
+        At(
+            session=planning.session,
+            topology=planning.topology,
+            location=planning.location,
+            data_location_id=planning.data_location_id,
+        ),
+        [row for row in found if not row.begun],
+        requested_by=REQUESTED_BY,
+        run_id=planning.run_id,
+    )
+    going = [row for row in found if row.begun or row.id in judged.may_go]
     want(
         planning.session,
         kind=KIND,
@@ -79,7 +97,7 @@ def plan(planning: Planning) -> None:
                 # Deleting reads nothing: batches are sized by their number of operations alone.
                 size_bytes=0,
             )
-            for row in found
+            for row in going[:PACKAGES_A_PLAN]
         ],
     )
 
