@@ -1,7 +1,6 @@
-"""Fixtures for all tests: a real PostgreSQL for the session, a fresh ops-db for each test."""
+"""Fixtures for all tests: a real PostgreSQL for the session, an ops-db as new for each test."""
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,8 @@ from sqlalchemy import Engine, create_engine
 from include.ops_db import migrate
 from include.ops_db.engine import CLIENT_OPTIONS
 from include.sandbox.postgres import Postgres
+from tests.databases import TEMPLATE, SharedDatabase
 from tests.observatory import Observatory
-
-TEMPLATE = "template_ops_db"
-_databases = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +21,24 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres) -> Iterator[list[SharedDatabase]]:
+    """The database for the next test, if there is one already."""
+    waiting: list[SharedDatabase] = []
+    yield waiting
+    for database in waiting:
+        database.close()
+
+
 @pytest.fixture
-def ops_db_url(postgres: Postgres) -> Iterator[str]:
-    """URL of an ops-db of this test's own, migrated and empty."""
-    name = f"ops_db_{next(_databases)}"
-    yield postgres.create_database(name, template=TEMPLATE)
-    postgres.drop_database(name)
+def ops_db_url(postgres: Postgres, databases: list[SharedDatabase]) -> Iterator[str]:
+    """URL of an ops-db that no other test has now, migrated and empty."""
+    database = databases.pop() if databases else SharedDatabase(postgres)
+    yield database.url
+    if database.made_new():
+        databases.append(database)
+    else:
+        database.close()
 
 
 @pytest.fixture

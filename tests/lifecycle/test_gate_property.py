@@ -29,8 +29,8 @@ from sqlalchemy import Engine, text
 from include.ops_db.states import CopyStatus
 from include.stages import archiving, deletion, packaging, staging
 from include.storage.disk import DiskStorage
+from tests.databases import empty
 from tests.lifecycle.archived import ARCHIVES, BUFFERS, Archived, archived_package
-from tests.lifecycle.conftest import empty
 from tests.observatory import Observatory
 
 PLACES = ("ccat_source", "cologne_buffer", "us_buffer", "cologne_processing")

@@ -24,7 +24,6 @@ from include.storage.disk import DiskStorage
 from include.storage.interface import FileStat
 from include.topology import OperationKind
 from tests.lifecycle.archived import ARCHIVES, BUFFERS, FILES, Archived, archived_package
-from tests.lifecycle.conftest import engine, shared_engine  # noqa: F401 - fixtures
 from tests.observatory import Observatory
 
 EVERYWHERE = ("ccat_source", *BUFFERS, "cologne_processing")
@@ -473,7 +472,7 @@ def test_two_workers_with_the_same_deletion_end_it_together(observatory, package
 
 
 @pytest.mark.parametrize("location", EVERYWHERE)
-def test_a_preview_says_what_the_gate_would_say_and_changes_nothing(observatory, package, location, engine: Engine):  # noqa: F811
+def test_a_preview_says_what_the_gate_would_say_and_changes_nothing(observatory, package, location, engine: Engine):
     with Session(engine) as session, session.begin():
         (may_go,) = preview(session, observatory, location)
     package.change_copy("us_archive", status=CopyStatus.CORRUPT)
@@ -498,7 +497,7 @@ def test_a_preview_says_when_it_did_not_look_at_everything(observatory, package)
     assert "Only the first 1 packages" in sentences(answers, most=1)[-1]
 
 
-def test_a_preview_can_be_about_some_packages_only(observatory, package, engine: Engine):  # noqa: F811
+def test_a_preview_can_be_about_some_packages_only(observatory, package, engine: Engine):
     other = archived_package(observatory, {"other.g3": b"other"})
     with Session(engine) as session:
         assert [row.package for row in preview(session, observatory, "us_buffer", [other.name])] == [other.name]
@@ -524,7 +523,7 @@ def in_future(path: Path) -> None:
     os.utime(path, (later, later))
 
 
-def let_leases_run_out(engine: Engine) -> None:  # noqa: F811
+def let_leases_run_out(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("update operation set lease_expires_at = now() - interval '1 second'"))
 

@@ -25,7 +25,6 @@ from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.topology import OperationKind
 from tests.lifecycle.archived import FILES, Archived, archived_package
-from tests.lifecycle.conftest import engine, shared_engine  # noqa: F401 - fixtures
 from tests.observatory import Observatory
 
 FIRST, SECOND = sorted(FILES)
@@ -40,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Address]:
 
 
 @pytest.fixture
-def observatory(engine: Engine, tmp_path: Path, store: S3Address) -> Observatory:  # noqa: F811
+def observatory(engine: Engine, tmp_path: Path, store: S3Address) -> Observatory:
     """The sandbox's three sites, with both archives on real S3."""
     observatory = Observatory.build(engine, tmp_path / "observatory")
     for archive in ("cologne_archive", "us_archive"):
@@ -280,8 +279,9 @@ def test_without_room_it_waits_with_the_numbers_before_anything_is_written(obser
     assert observatory.run(staging, HERE).later == 1
 
     assert staged(package) == {}
-    need = sum(map(len, FILES.values())) + max(map(len, FILES.values()))
-    assert f"cologne_processing has 100 bytes free, and the files of {package.name} need {need}" in explanation(
+    assert package.statuses(HERE) == []
+    need = sum(map(len, FILES.values()))
+    assert f"cologne_processing has 100 of 10,000 bytes free; {package.name} needs {need} more" in explanation(
         observatory
     )
 
@@ -469,12 +469,12 @@ def test_a_package_that_no_archive_has_cannot_be_asked_for(observatory, package)
         ask_for(package)
 
 
-def end_jobs(engine: Engine) -> None:  # noqa: F811
+def end_jobs(engine: Engine) -> None:
     """The date of all jobs has come."""
     with engine.begin() as connection:
         connection.execute(text("update staging_job set until = now() - interval '1 second'"))
 
 
-def let_leases_run_out(engine: Engine) -> None:  # noqa: F811
+def let_leases_run_out(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("update operation set lease_expires_at = now() - interval '1 second'"))
