@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -26,9 +27,14 @@ SANDBOX = Path(__file__).parent.parent / "include" / "topologies" / "sandbox.yam
 _run_numbers = count(1)
 
 
+@cache
+def _sandbox() -> Topology:
+    return load_topology(SANDBOX)
+
+
 def sandbox_topology(root: Path, **policy: object) -> Topology:
     """Return the sandbox's topology with its roots below `root` and no patience (tests do not wait)."""
-    topology = load_topology(SANDBOX)
+    topology = _sandbox()
     locations = tuple(
         location.model_copy(
             update={"storage": location.storage.model_copy(update={"root": str(root / location.storage.root)})}
