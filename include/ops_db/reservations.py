@@ -2,12 +2,18 @@
 
 A reservation counts while its operation is in progress under the same lease, and that lease has not run out. So one
 that ends in any way, or whose worker dies, has released it; the row is swept away later.
+
+Looking at a disk may mean asking a far server, so no lock is held meanwhile: `promises` is asked first, then the disk,
+then `reserved_by_others`, under the lock. What counted at any moment in between counts: the disk may not show it yet.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from include.errors import TopologyError
 
 LOCK = text("select pg_advisory_xact_lock(hashtext('space at location ' || :here))")
 
@@ -20,10 +26,19 @@ SWEEP = text(
     f"delete from space_reservation r where r.data_location_id = :here and not {_IS_LIVE}"  # noqa: S608 - a constant
 )
 
+PROMISES = text(
+    f"""
+    select l.id, clock_timestamp() as asked_at, coalesce((select array_agg(r.operation_id) from space_reservation r
+      where r.data_location_id = l.id and {_IS_LIVE}), '{{}}') as operations
+    from data_location l where l.full_name = :full_name
+    """  # noqa: S608 - the same
+)
+
 OTHERS = text(
     f"""
     select count(*) as operations, coalesce(sum(r.size_bytes), 0) as size_bytes from space_reservation r
-    where r.data_location_id = :here and r.operation_id <> :operation_id and {_IS_LIVE}
+    where r.data_location_id = :here and r.operation_id <> :operation_id
+      and (r.reserved_at >= :asked_at or r.operation_id = any(:before) or {_IS_LIVE})
     """  # noqa: S608 - the same
 )
 
@@ -38,6 +53,18 @@ RESERVE = text(
 )
 
 
+RELEASE = text("delete from space_reservation where operation_id = :operation_id and lease_token = :lease_token")
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """Which operations had room reserved at a location just before somebody looked at its disk."""
+
+    data_location_id: int
+    asked_at: datetime
+    operations: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Reserved:
     """What others have reserved."""
@@ -46,13 +73,27 @@ class Reserved:
     size_bytes: int
 
 
-def reserved_by_others(session: Session, *, operation_id: int, data_location_id: int) -> Reserved:
-    """Return what other live operations have yet to write at a location; nobody reserves there until the commit.
+def promises(session: Session, full_name: str) -> Promises:
+    """Return who has room reserved at a location; ask before looking at its disk.
 
-    Look at the free space after this, not before: what is written meanwhile is then counted twice rather than never.
+    Raises:
+        TopologyError: ops-db does not know the location.
     """
-    session.execute(LOCK, {"here": data_location_id})
-    row = session.execute(OTHERS, {"here": data_location_id, "operation_id": operation_id}).one()
+    row = session.execute(PROMISES, {"full_name": full_name}).one_or_none()
+    if row is None:
+        raise TopologyError(f"ops-db does not know the location {full_name}: run `dts topology apply` first.")
+    return Promises(row.id, row.asked_at, tuple(row.operations))
+
+
+def reserved_by_others(session: Session, *, operation_id: int, since: Promises) -> Reserved:
+    """Return what other operations have yet to write at a location, or had when `since` was asked, before the disk.
+
+    What is written meanwhile is thus counted twice rather than never. Nobody else reserves there until the commit.
+    """
+    here = {"here": since.data_location_id}
+    session.execute(LOCK, here)
+    asked = {"operation_id": operation_id, "asked_at": since.asked_at, "before": list(since.operations)}
+    row = session.execute(OTHERS, here | asked).one()
     return Reserved(row.operations, int(row.size_bytes))
 
 
@@ -67,6 +108,11 @@ def reserve(session: Session, *, operation_id: int, lease_token: int, data_locat
             "size_bytes": size_bytes,
         },
     )
+
+
+def release(session: Session, *, operation_id: int, lease_token: int) -> None:
+    """Remove an operation's reservation, unless somebody else has the operation now."""
+    session.execute(RELEASE, {"operation_id": operation_id, "lease_token": lease_token})
 
 
 def sweep(session: Session, *, data_location_id: int) -> None:

@@ -11,6 +11,7 @@ from include.operations.decide import clock
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Planning
 from include.ops_db.places import location_id
+from include.ops_db.reservations import sweep
 from include.ops_db.tables import DataLocation, DataTransferPackage, DataTransferPackageMember
 from include.ops_db.urgency import URGENT_PACKAGES
 from include.stages.leaving import Leaving, LeavingPackage, leaving
@@ -123,6 +124,7 @@ class _Bundle:
 
 def gather(planning: Planning) -> None:
     """Fill the open bundles of this buffer, open new ones, and want each of them closed in time."""
+    sweep(planning.session, data_location_id=planning.data_location_id)
     leaving_from_here = list(leaving(planning))  # locks packages: before bundles, and bundles before operations
     bundles = _open_bundles(planning)
     for departure in leaving_from_here:

@@ -49,6 +49,7 @@ from include.integrity.manifest import PackageManifest
 from include.integrity.package import PackageStream, SourceFile, write_package
 from include.lifecycle.leftovers import sweep_parts
 from include.lifecycle.lost import record_lost
+from include.lifecycle.room import release_room, reserve_room
 from include.operations.decide import sentence
 from include.operations.stage import Done, FailedWith, Planning, Work
 from include.ops_db.tables import ExecutedObsUnit, RawDataFile, RawDataPackage
@@ -293,13 +294,10 @@ def _write_to(work: Work, buffer: DataLocation, package: _Package, chunks: _Chun
     storage = work.storage_of(buffer.full_name)
     if isinstance(storage, DiskStorage):
         sweep_parts(storage, [package.path.rpartition("/")[0]])  # first of all: it may be what fills the disk
-    space = storage.space()
-    if space is not None and space.free_bytes < size_bytes:
-        raise NoSpaceError(
-            f"{buffer.full_name} has {space.free_bytes:,} of {space.total_bytes:,} bytes free,"
-            f" and package {package.name} needs {size_bytes:,}."
-        )
+    what = f"package {package.name}"
+    reserve_room(work, needed_bytes=size_bytes, what=what, space=storage.space, at=buffer.full_name)
     storage.write(package.path, chunks, size_bytes=size_bytes)
+    release_room(work)
 
 
 def _record(session: Session, *, package: _Package, manifest: PackageManifest, buffer: DataLocation) -> None:

@@ -34,7 +34,7 @@ from sqlalchemy.orm import Session
 
 from include.lifecycle.left_out import LeftOut, left_out, not_coming, put_corrupt_aside, record_left_out
 from include.lifecycle.leftovers import sweep_pulls
-from include.lifecycle.room import Place, reserve_room
+from include.lifecycle.room import reserve_room
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, Planning, Work
 from include.ops_db.data_transfers import (
@@ -144,9 +144,8 @@ def _operation(transfer: WaitingTransfer, *, lane: str) -> NewOperation:
 
 def _move(work: Work, transfer: TransferOnItsWay, items: list[Item], way: Way) -> Pulled:
     missing = sum(way.missing_bytes(item) for item in items)
-    there = Place(transfer.destination, transfer.destination_location_id)
     what = f"data transfer {transfer.id}"
-    reserve_room(work, needed_bytes=missing, what=what, space=way.destination.space, at=there)
+    reserve_room(work, needed_bytes=missing, what=what, space=way.destination.space, at=transfer.destination)
     ends_at = time.monotonic() + YIELD_SECONDS
     under_way = UnderWay(work, transfer=transfer, left_bytes=missing)
     sent_before = 0

@@ -1,0 +1,24 @@
+"""Sentences about how a location fills: how full it is, how fast, and when it will be full."""
+
+from datetime import datetime
+
+from include.operations.decide import clock
+from include.ops_db.measurements import HowFull
+from include.sizes import size
+
+
+def when_full(known: HowFull | None, *, rate: float | None = None) -> str:
+    """Say when it will be full at `rate` (bytes a second; default: the present one); nothing if it will not be.
+
+    Begins with a space, to stand after another sentence.
+    """
+    rate = known.net_rate if known is not None and rate is None else rate
+    full_at = None if known is None else known.full_at(rate=rate)
+    if full_at is None or rate is None:
+        return ""
+    return f" At the present {size(int(rate))}/s it is full at {clock(full_at)}."
+
+
+def hours_until(moment: datetime, *, now: datetime) -> float:
+    """Return the hours from `now` on, none if that is over."""
+    return max((moment - now).total_seconds() / 3600, 0.0)
