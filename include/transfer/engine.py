@@ -188,6 +188,7 @@ class Engine:
 
     async def _end(self) -> None:
         self._ended = True
+        self._fleet.hand_over()
         for job in list(self._jobs):
             if job.get_name() != "arrival":  # what was begun on the disk is ended there
                 job.cancel()
@@ -199,7 +200,7 @@ class Engine:
                 stream.forget(item)
             if stream.asked and self._error is not None:
                 stream.line.abort("the transfer ended")
-        await self._fleet.end()
+        self._fleet.end()
         for item in self._parts:
             item.part.close()
         self._threads.shutdown(wait=False)

@@ -5,17 +5,15 @@ DIALS are logging in at once. A connection that waits for an answer and gets no 
 after a cut, TCP itself would sleep up to two minutes before it tried again.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-import asyncssh
-
 from include.errors import DtsError, PermanentError, TransientError
 from include.storage.sftp_connection import SftpAddress, SftpConnection
-from include.transfer.connect import Line, connect
+from include.transfer.connect import Line
+from include.transfer.dial import Dial
 from include.transfer.pool import Pool
 
 DIALS = 16
@@ -68,11 +66,11 @@ class Fleet(Generic[Stream]):
         self._made = made
         self._joined = joined
         self._reached = reached
-        self._dials: set[asyncio.Task[None]] = set()
-        self._logging_in = 0
+        self._dials: list[Dial] = []
         self._not_before = 0.0
         self._failures = 0
         self._ever = False
+        self._ended = False
 
     def start(self, wanted: int) -> None:
         """Have so many."""
@@ -80,20 +78,26 @@ class Fleet(Generic[Stream]):
         self.fill()
 
     def fill(self) -> None:
-        """Use what is idle, and make what is missing, as far as it may be begun now."""
+        """Use what is idle or on its way, and make what is missing, as far as it may be begun now."""
+        if self._ended:
+            return
         now = time.monotonic()
         for stream in self.streams[: -self.wanted] if self.wanted < len(self.streams) else []:
             stream.is_leaving = True
         while len(self.streams) < self.wanted and (line := self._pool.take(self._address)) is not None:
             self._join(line)
-        if self.failure is not None or now < self._not_before:
-            return
+        while self.failure is None and now >= self._not_before and self._may_dial():
+            self._take_on(self._pool.take_coming(self._address) or Dial(self._address, tell=self._heard))
+
+    def _may_dial(self) -> bool:
         missing = self.wanted - len(self.streams) - len(self._dials)
-        for _ in range(min(missing, DIALS - self._logging_in)):
-            self._logging_in += 1
-            dial = asyncio.create_task(self._dial())
-            self._dials.add(dial)
-            dial.add_done_callback(self._dials.discard)
+        return missing > 0 and sum(not dial.is_logged_in for dial in self._dials) < DIALS
+
+    def _take_on(self, dial: Dial) -> None:
+        self._dials.append(dial)
+        dial.tell = self._heard
+        if dial.trip_seconds:
+            self._reached(dial.trip_seconds)
 
     def silent(self, now: float) -> list[Stream]:
         """Return the streams that have waited for too long."""
@@ -107,11 +111,16 @@ class Fleet(Generic[Stream]):
         if stream.line.is_usable:
             self._pool.keep(self._address, stream.line)
 
-    async def end(self) -> None:
-        """Keep the connections for the next transfer."""
+    def hand_over(self) -> None:
+        """Get no more connections: what is on its way is for the next transfer. Safe to repeat."""
+        self._ended = True
         for dial in self._dials:
-            dial.cancel()
-        await asyncio.gather(*self._dials, return_exceptions=True)
+            self._pool.expect(self._address, dial)
+        self._dials.clear()
+
+    def end(self) -> None:
+        """Keep the connections for the next transfer."""
+        self.hand_over()
         for stream in list(self.streams):
             self.remove(stream)
 
@@ -121,28 +130,19 @@ class Fleet(Generic[Stream]):
             return error
         return SftpConnection(self._address).translated(error, path)
 
-    async def _dial(self) -> None:
-        is_logging_in = True
-
-        def known() -> None:
-            nonlocal is_logging_in
-            self._logging_in -= is_logging_in
-            is_logging_in = False
-
-        def logged_in() -> None:
-            known()
-            self.fill()
-
-        try:
-            line = await connect(self._address, on_trip=self._reached, on_login=logged_in)
-        except (asyncssh.Error, OSError, EOFError, DtsError) as error:
-            self._dial_failed(self.translated(error, ""))
-        else:
+    def _heard(self, dial: Dial) -> None:
+        if dial.is_done:
+            self._dials.remove(dial)
+        if dial.line is not None:
             self._failures = 0
-            self._join(line)
-            self.fill()
-        finally:
-            known()
+            self._join(dial.line)
+        elif dial.error is not None:
+            self._dial_failed(self.translated(dial.error, ""))
+            return
+        elif not dial.is_logged_in:
+            self._reached(dial.trip_seconds)
+            return
+        self.fill()
 
     def _dial_failed(self, error: DtsError) -> None:
         self._failures += 1

@@ -1,17 +1,21 @@
 """Connections that outlive a transfer, one set for each address, in one loop of the process.
 
-To connect takes 3.4 s across an ocean, and a new connection begins slowly; the next transfer finds them warm.
+To connect takes 3.4 s across an ocean, and a new connection begins slowly; the next transfer finds them warm. One that
+is still logging in when its transfer ends goes on doing so.
 """
 
+import asyncio
 import atexit
 import os
 import time
 from collections import defaultdict
+from functools import partial
 from threading import Lock
 
 from include.storage.loop_thread import LoopThread
 from include.storage.sftp_connection import SftpAddress
 from include.transfer.connect import Line
+from include.transfer.dial import Dial
 
 KEPT_SECONDS = 600.0
 
@@ -23,6 +27,7 @@ class Pool:
         self.pid = os.getpid()
         self.loop = LoopThread("transfer")
         self._idle: dict[SftpAddress, list[tuple[float, Line]]] = defaultdict(list)
+        self._coming: dict[SftpAddress, list[Dial]] = defaultdict(list)
 
     def take(self, address: SftpAddress) -> Line | None:
         """Return the connection used last, if there is one. In the loop's thread."""
@@ -39,8 +44,27 @@ class Pool:
         if line.is_usable:
             self._idle[address].append((time.monotonic(), line))
 
-    async def close_idle(self) -> None:
-        """End all connections that nobody uses."""
+    def expect(self, address: SftpAddress, dial: Dial) -> None:
+        """Have a connection that is being made and that nobody waits for now. In the loop's thread."""
+        dial.tell = partial(self._heard, address)
+        self._coming[address].append(dial)
+
+    def take_coming(self, address: SftpAddress) -> Dial | None:
+        """Return the one that was begun first, if there is one. In the loop's thread."""
+        coming = self._coming[address]
+        return coming.pop(0) if coming else None
+
+    def _heard(self, address: SftpAddress, dial: Dial) -> None:
+        if dial.is_done:
+            self._coming[address].remove(dial)
+        if dial.line is not None:
+            self.keep(address, dial.line)
+
+    async def close(self) -> None:
+        """End all connections that nobody uses, and those that are being made."""
+        coming = [dial for dials in self._coming.values() for dial in dials]
+        self._coming.clear()
+        await asyncio.gather(*(dial.end() for dial in coming))
         for idle in self._idle.values():
             while idle:
                 line = idle.pop()[1]
@@ -67,7 +91,7 @@ def close_connections() -> None:
     with _lock:
         closing, _pool = _pool, None
     if closing is not None and closing.pid == os.getpid():
-        closing.loop.run(closing.close_idle())
+        closing.loop.run(closing.close())
         closing.loop.stop()
 
 

@@ -178,6 +178,7 @@ class PushEngine:
 
     async def _end(self) -> None:
         self._ended = True
+        self._fleet.hand_over()
         senders = [sender for stream in self._fleet.streams for sender in stream.senders]
         for job in [*self._jobs, *senders]:
             job.cancel()
@@ -187,7 +188,7 @@ class PushEngine:
                 stream.forget(item)
             if not stream.is_idle:
                 stream.line.abort("the transfer ended")
-        await self._fleet.end()
+        self._fleet.end()
         for item in self._items:
             item.close()
         self._threads.shutdown(wait=False)
