@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import SchemaItem
 
 revision = "0003"
 down_revision = "0002"
@@ -93,7 +94,7 @@ def downgrade() -> None:
     op.execute("drop function write_once()")
 
 
-def _subject(table: str) -> list[sa.Column[int] | sa.Column[str] | sa.Constraint]:
+def _subject(table: str) -> list[SchemaItem]:
     """Id, and what it is about: one package or one observation."""
     keys = {
         "raw_data_package_id": "raw_data_package.id",
