@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -135,9 +136,10 @@ def _stay_up(console: Console, sandbox: Sandbox) -> None:
     console.print()
     _print_login(console, sandbox)
     console.print("Ctrl-C ends it.")
-    while True:
-        _check_alive(sandbox)
-        time.sleep(1)
+    with suppress(KeyboardInterrupt):  # the journey was made: to end here is no failure
+        while True:
+            _check_alive(sandbox)
+            time.sleep(1)
 
 
 def _print_login(console: Console, sandbox: Sandbox) -> None:
