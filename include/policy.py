@@ -59,12 +59,12 @@ class Policy(Model):
     waiting_seconds: float = Field(default=300, gt=0)
     """Pause of an operation that waits for space, a person or a recall."""
 
-    def retention_at(self, location: DataLocation, *, instrument: str, module: str) -> Retention:
+    def retention_at(self, *, location_type: LocationType, full_name: str, instrument: str, module: str) -> Retention:
         """Return what holds for copies of this instrument and module at a location."""
-        numbered = enumerate(self.retention, start=1)
-        matching = ((n, r) for n, r in numbered if r.matches(location=location, instrument=instrument, module=module))
-        number, rule = next(matching, (None, RetentionRule()))
-        return self._resolved(rule, number=number)
+        for number, rule in enumerate(self.retention, start=1):
+            if rule.matches(location_type=location_type, full_name=full_name, instrument=instrument, module=module):
+                return self._resolved(rule, number=number)
+        return self._resolved(RetentionRule(), number=None)
 
     def _resolved(self, rule: RetentionRule, *, number: int | None) -> Retention:
         return Retention(

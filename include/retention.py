@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from include.places import DataLocation, InstrumentName, LocationType, Model
+from include.places import InstrumentName, LocationType, Model
 
 
 class Release(StrEnum):
@@ -58,10 +58,10 @@ class RetentionRule(Model):
             and self.module in (None, other.module)
         )
 
-    def matches(self, *, location: DataLocation, instrument: str, module: str) -> bool:
-        """Tell whether it is about copies of this instrument and module at `location`."""
+    def matches(self, *, location_type: LocationType, full_name: str, instrument: str, module: str) -> bool:
+        """Tell whether it is about copies of this instrument and module at this location."""
         return (
-            self.at in (None, location.location_type.value, location.full_name)
+            self.at in (None, location_type.value, full_name)
             and self.instrument in (None, instrument)
             and self.module in (None, module)
         )
@@ -86,7 +86,7 @@ class Retention:
         """`retention rule 2`: how sentences call it."""
         return "the policy" if self.rule is None else f"retention rule {self.rule}"
 
-    def counts_from(self, now: datetime) -> datetime | None:
+    def verified_since(self, now: datetime) -> datetime | None:
         """Return when an archive copy must have been verified at the earliest to count; None: any time will do."""
         return None if self.verified_within_days is None else now - timedelta(days=self.verified_within_days)
 

@@ -246,6 +246,10 @@ class Topology(Model):
         """Return the sites whose archives take packages straight from location `origin`: no bundle goes there."""
         return frozenset(self.location(to).site for to in self._direct_ways().get(origin, ()))
 
+    def direct_archives(self, origin: str) -> tuple[str, ...]:
+        """Return the full names of those archives."""
+        return tuple(self._direct_ways().get(origin, ()))
+
     def _direct_ways(self) -> dict[str, list[str]]:
         """Return the archives that take straight from a location, by the location's full name."""
         ways: dict[str, list[str]] = {}

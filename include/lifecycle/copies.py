@@ -77,6 +77,10 @@ class Copy:
             and self.size_bytes == package.size_bytes
         )
 
+    def was_verified_since(self, moment: datetime) -> bool:
+        """Tell whether its bytes were read and right at `moment` or later."""
+        return self.verified_at is not None and self.verified_at >= moment
+
 
 @dataclass(frozen=True, kw_only=True)
 class LockedCopies:
@@ -88,20 +92,35 @@ class LockedCopies:
     """In long-term archives elsewhere, whatever their state."""
     evidence: tuple[Copy, ...]
     """Those of the archives that count."""
+    stale: tuple[Copy, ...]
+    """Those that would count, had they been verified lately enough."""
 
 
-def lock_copies(session: Session, package: LockedPackage, *, data_location_id: int, at_source: bool) -> LockedCopies:
-    """Lock the raw files' copies at this SOURCE location, if it is one, and all copies of the package, each by id."""
+def lock_copies(
+    session: Session,
+    package: LockedPackage,
+    *,
+    data_location_id: int,
+    at_source: bool,
+    verified_since: datetime | None = None,
+) -> LockedCopies:
+    """Lock the raw files' copies at this SOURCE location, if it is one, and all copies of the package, each by id.
+
+    Archive copies count if they were verified at or after `verified_since` (None: at any time).
+    """
     values = {"package": package.id, "here": data_location_id}
     raw_files = _copies(session.execute(RAW_FILE_COPIES, values).mappings()) if at_source else ()
     packages = _copies(session.execute(PACKAGE_COPIES, values).mappings())
     elsewhere = [copy for copy in packages if copy.data_location_id != data_location_id]
     archives = tuple(copy for copy in elsewhere if copy.location_type is LocationType.LONG_TERM_ARCHIVE)
     here = raw_files if at_source else [copy for copy in packages if copy.data_location_id == data_location_id]
+    sound = [copy for copy in archives if copy.counts_for(package)]
+    evidence = tuple(copy for copy in sound if verified_since is None or copy.was_verified_since(verified_since))
     return LockedCopies(
         here=tuple(copy for copy in here if copy.status in EXAMINED),
         archives=archives,
-        evidence=tuple(copy for copy in archives if copy.counts_for(package)),
+        evidence=evidence,
+        stale=tuple(copy for copy in sound if copy not in evidence),
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from include.lifecycle import questions
 from include.lifecycle.copies import BEGUN, EXAMINED, Copy, lock_copies
+from include.lifecycle.overrides import override_of
 from include.lifecycle.package_lock import LockedPackage, change_copies, lock_package
 from include.lifecycle.questions import Case
 from include.ops_db.places import location_id
@@ -33,7 +34,7 @@ class Allowed:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """The copies stay; nothing was written."""
+    """The copies stay; nothing was written but, perhaps, that archive copies are to be scrubbed first."""
 
     reason: str
     """One sentence with the numbers."""
@@ -60,11 +61,13 @@ def allow_deletion(
     run_id: str | None,
     requested_by: str,
     now: datetime,
+    pressure: bool = False,
 ) -> Allowed | Refused | NothingToDelete:
     """Decide whether the copies of a package at `location` may go; if so, put it on record and mark them.
 
     At a SOURCE those are the copies of the package's raw files, elsewhere the package's own copy. `topology` is the
-    applied one, `topology_version_id` its version, `now` the transaction's time.
+    applied one, `topology_version_id` its version, `now` the transaction's time. `pressure`: the location is so full
+    that what may go need not wait for its age; no other question is answered otherwise for it.
 
     Raises:
         BadInputError: there is no such package.
@@ -72,8 +75,19 @@ def allow_deletion(
     """
     here = location_id(session, location.full_name)
     package = lock_package(session, raw_data_package_id)
-    at_source = location.location_type is LocationType.SOURCE
-    copies = lock_copies(session, package, data_location_id=here, at_source=at_source)
+    retention = topology.policy.retention_at(
+        location_type=location.location_type,
+        full_name=location.full_name,
+        instrument=package.instrument,
+        module=package.module,
+    )
+    copies = lock_copies(
+        session,
+        package,
+        data_location_id=here,
+        at_source=location.location_type is LocationType.SOURCE,
+        verified_since=retention.verified_since(now),
+    )
     case = Case(
         session=session,
         package=package,
@@ -81,24 +95,16 @@ def allow_deletion(
         location=location,
         data_location_id=here,
         topology=topology,
+        retention=retention,
+        override=override_of(session, package, data_location_id=here, now=now),
+        pressure=pressure,
         now=now,
     )
     if reason := questions.is_it_an_archive(case):
         return Refused(reason=reason, package=package)
     if not copies.here:
         return NothingToDelete(reason=f"Nothing of {package.name} is left at {location.full_name}.")
-    reason = (
-        questions.is_it_archived(case)
-        or questions.are_there_enough_copies(case)
-        or questions.was_everything_packaged(case)
-        or questions.was_it_checked_at_a_destination(case)
-        or questions.does_another_observation_claim_its_files(case)
-        or questions.is_the_grace_period_over(case)
-        or questions.does_a_staging_job_protect_it(case)
-        or questions.does_an_archive_still_need_it(case)
-        or questions.does_anything_read_it(case)
-    )
-    if reason:
+    if reason := _objection(case):
         begun = tuple(copy for copy in copies.here if copy.status in BEGUN)
         return Refused(reason=reason, package=package, begun=begun)
     reason = questions.why_it_may_go(case)
@@ -116,13 +122,32 @@ def allow_deletion(
     return Allowed(reason=reason, package=package, copies=copies.here, deletion_record_id=record.id)
 
 
+def _objection(case: Case) -> str | None:
+    return (
+        questions.is_it_archived(case)
+        or questions.are_there_enough_copies(case)
+        or questions.was_everything_packaged(case)
+        or questions.was_it_checked_at_a_destination(case)
+        or questions.does_another_observation_claim_its_files(case)
+        or questions.is_the_grace_period_over(case)
+        or questions.is_its_time_over(case)
+        or questions.is_it_pinned(case)
+        or questions.does_a_staging_job_protect_it(case)
+        or questions.does_an_archive_still_need_it(case)
+        or questions.does_anything_read_it(case)
+        or questions.were_they_verified_lately(case)
+    )
+
+
 def _record(case: Case, *, topology_version_id: int, operation_id: int, run_id: str | None) -> DeletionRecord:
+    override = questions.used_override(case)
     return DeletionRecord(
         raw_data_package_id=case.package.id,
         data_location_id=case.data_location_id,
         operation_id=operation_id,
         run_id=run_id,
         topology_version_id=topology_version_id,
+        copy_rule_override_id=None if override is None else override.id,
         copy_count=len(case.copies.here),
         size_bytes=sum(copy.size_bytes for copy in case.copies.here),
         evidence=[

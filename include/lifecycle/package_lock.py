@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import CursorResult, text
 from sqlalchemy.orm import Session
@@ -18,10 +19,13 @@ from include.ops_db.states import CopyStatus, PackageState
 
 LOCK_PACKAGE = text(
     """
-    select id, name, state, source_location_id, file_count, content_bytes, size_bytes, checksum, packaged_at,
-      archived_at, current_setting('transaction_isolation') as isolation
-    from raw_data_package where id = :package
-    for no key update
+    select p.id, p.name, p.executed_obs_unit_id, i.name as instrument, m.name as module, p.state, p.source_location_id,
+      p.file_count, p.content_bytes, p.size_bytes, p.checksum, p.created_at, p.packaged_at, p.archived_at,
+      current_setting('transaction_isolation') as isolation
+    from raw_data_package p join instrument_module m on m.id = p.instrument_module_id
+    join instrument i on i.id = m.instrument_id
+    where p.id = :package
+    for no key update of p
     """
 )
 
@@ -42,12 +46,17 @@ class LockedPackage:
 
     id: int
     name: str
+    executed_obs_unit_id: UUID
+    instrument: str
+    module: str
     state: PackageState
     source_location_id: int
     file_count: int
     content_bytes: int
     size_bytes: int | None
     checksum: str | None
+    created_at: datetime
+    """When it was cut from what was filed."""
     packaged_at: datetime | None
     archived_at: datetime | None
 

@@ -3,17 +3,22 @@
 All are asked under the package's lock. An answer that needs rows of other tables reads them after the lock was taken.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from include.lifecycle.copies import LockedCopies
+from include.lifecycle.copies import Copy, LockedCopies
+from include.lifecycle.overrides import Override
 from include.lifecycle.package_lock import LockedPackage
+from include.lifecycle.pins import pin_of
 from include.lifecycle.readers import readers_of
+from include.lifecycle.scrub_requests import ask_for_scrub
 from include.ops_db.states import PackageState
 from include.plurals import counted
+from include.retention import Retention
 from include.topology import DataLocation, LocationType, Topology
 
 FILES_PACKAGED = text(
@@ -76,7 +81,27 @@ class Case:
     location: DataLocation
     data_location_id: int
     topology: Topology
+    retention: Retention
+    """What holds for this package here."""
+    override: Override | None
+    """Two people's word that fewer archive copies will do."""
+    pressure: bool
+    """The location is too full: what may go need not wait for its age."""
     now: datetime
+
+    @property
+    def copies_needed(self) -> int:
+        """Verified archive copies; never none."""
+        return self.retention.archive_copies if self.override is None else 1
+
+    @property
+    def sites_needed(self) -> int:
+        """How many different sites they must be at."""
+        return self.retention.archive_sites if self.override is None else 1
+
+    def are_enough(self, copies: Collection[Copy]) -> bool:
+        """Tell whether these archive copies are as many, at as many sites, as are needed."""
+        return len(copies) >= self.copies_needed and len({copy.site for copy in copies}) >= self.sites_needed
 
     @property
     def values(self) -> dict[str, object]:
@@ -105,23 +130,30 @@ def is_it_archived(case: Case) -> str | None:
 
 
 def are_there_enough_copies(case: Case) -> str | None:
-    """Verified archive copies, at enough sites; one that is being written, unverified, corrupt or missing is none."""
-    policy = case.topology.policy
-    sites = {copy.site for copy in case.copies.evidence}
-    if len(case.copies.evidence) >= policy.archive_copies and len(sites) >= policy.archive_sites:
-        return None
-    others = [copy for copy in case.copies.archives if copy not in case.copies.evidence]
-    not_counted = ", ".join(f"{copy.full_name} ({_why_not_counted(case, copy.id)})" for copy in others)
+    """Verified archive copies, at enough sites; one that is being written, unverified, corrupt or missing is none.
+
+    A verification that is too old is asked about last (`were_they_verified_lately`): a new one may be all it needs.
+    """
+    sound = (*case.copies.evidence, *case.copies.stale)
+    return None if case.are_enough(sound) else _too_few(case, sound)
+
+
+def _too_few(case: Case, counted_copies: Collection[Copy]) -> str:
+    sites = {copy.site for copy in counted_copies}
+    others = [copy for copy in case.copies.archives if copy not in counted_copies]
+    not_counted = ", ".join(f"{copy.full_name} ({_why_not_counted(case, copy)})" for copy in others)
     return (
-        f"{case.package.name} has {counted(len(case.copies.evidence), 'verified archive copy')} at"
+        f"{case.package.name} has {counted(len(counted_copies), 'verified archive copy')} at"
         f" {counted(len(sites), 'site')}, and"
-        f" {policy.archive_copies} at {policy.archive_sites} are needed"
+        f" {case.copies_needed} at {case.sites_needed} are needed"
         + (f"; not counted: {not_counted}." if not_counted else ".")
     )
 
 
-def _why_not_counted(case: Case, copy_id: int) -> str:
-    copy = next(copy for copy in case.copies.archives if copy.id == copy_id)
+def _why_not_counted(case: Case, copy: Copy) -> str:
+    if copy in case.copies.stale:
+        assert copy.verified_at is not None
+        return f"verified at {_clock(copy.verified_at)}, longer ago than {case.retention.verified_within_days:g} days"
     if copy.status != "present":
         return copy.status.value
     if copy.verified_at is None:
@@ -181,13 +213,51 @@ def does_another_observation_claim_its_files(case: Case) -> str | None:
 def is_the_grace_period_over(case: Case) -> str | None:
     """For a while after archiving everything stays, in case somebody finds a mistake."""
     assert case.package.archived_at is not None
-    grace_seconds = case.topology.policy.deletion_grace_seconds
-    ends_at = case.package.archived_at + timedelta(seconds=grace_seconds)
+    grace_seconds = case.retention.grace_seconds
+    ends_at = case.retention.grace_ends_at(case.package.archived_at)
     if case.now >= ends_at:
         return None
     return (
         f"{case.package.name} was archived at {_clock(case.package.archived_at)} and stays for {grace_seconds} seconds,"
         f" until {_clock(ends_at)}."
+    )
+
+
+def is_its_time_over(case: Case) -> str | None:
+    """What may go stays for as long as its rule says, or while there is room; under pressure it need not."""
+    if case.pressure:
+        return None
+    assert case.package.archived_at is not None
+    retention, where = case.retention, case.location.full_name
+    goes_at = retention.goes_by_age_at(archived_at=case.package.archived_at, filed_at=case.package.created_at)
+    if goes_at is None:
+        return (
+            f"{case.package.name} stays at {where} while there is room: {retention.name} lets it go by pressure only."
+        )
+    if case.now >= goes_at:
+        return None
+    return (
+        f"{retention.name.capitalize()} keeps {case.package.name} at {where} until {_clock(goes_at)},"
+        " unless room is needed before."
+    )
+
+
+def is_it_pinned(case: Case) -> str | None:
+    """A person said that it must stay."""
+    held = pin_of(
+        case.session,
+        raw_data_package_id=case.package.id,
+        observation=case.package.executed_obs_unit_id,
+        data_location_id=case.data_location_id,
+        now=case.now,
+    )
+    if held is None:
+        return None
+    until = f"until {_clock(held.until)}" if held.until else "until somebody releases it"
+    what = "" if held.subject == case.package.name else f" with its {held.subject}"
+    return (
+        f"{held.pinned_by} pinned {case.package.name}{what} {'everywhere' if held.location is None else 'here'}"
+        f" {until} (pin {held.id}): {held.reason.rstrip('.')}."
     )
 
 
@@ -208,12 +278,14 @@ def does_an_archive_still_need_it(case: Case) -> str | None:
     """At a BUFFER: archives are filled from the buffer of their site, and from where the primary transfer arrived."""
     if case.is_at is not LocationType.BUFFER:
         return None
-    filled = {copy.full_name for copy in case.copies.evidence}
-    archives = case.topology.of_type(LocationType.LONG_TERM_ARCHIVE)
-    for archive in archives:
-        if archive.site == case.location.site and archive.full_name not in filled:
+    sound = (*case.copies.evidence, *case.copies.stale)
+    filled = {copy.full_name for copy in sound}
+    direct = case.topology.direct_archives(case.location.full_name)
+    for archive in case.topology.of_type(LocationType.LONG_TERM_ARCHIVE):
+        is_fed = archive.site == case.location.site or archive.full_name in direct
+        if is_fed and archive.full_name not in filled:
             return f"{archive.full_name} has no verified copy of {case.package.name} yet, and gets it from here."
-    filled_sites = {copy.site for copy in case.copies.evidence}
+    filled_sites = {copy.site for copy in sound}
     waiting = [site for site in case.topology.archive_sites if site not in filled_sites]
     if waiting and case.session.execute(CAME_BY_PRIMARY_TRANSFER, case.values).scalar_one():
         return f"The archive at {waiting[0]} has no verified copy of {case.package.name} yet, and gets it from here."
@@ -228,6 +300,7 @@ def does_anything_read_it(case: Case) -> str | None:
         data_location_id=case.data_location_id,
         site=case.location.site,
         location_type=case.is_at,
+        direct_archives=case.topology.direct_archives(case.location.full_name),
     )
     if not readers:
         return None
@@ -235,15 +308,45 @@ def does_anything_read_it(case: Case) -> str | None:
     return f"{case.package.name} is still in use at {case.location.full_name}: {readers[0]}{more}."
 
 
+def were_they_verified_lately(case: Case) -> str | None:
+    """Copies enough, but nobody has read some of them for too long: they are asked to be read again.
+
+    Asked last, when nothing else keeps it: reading an archive again is dear. With the refusal a scrub of each is
+    wanted, and stands once the transaction commits; after it the gate is asked again.
+    """
+    if case.are_enough(case.copies.evidence):
+        return None
+    ask_for_scrub(
+        case.session,
+        case.copies.stale,
+        why=f"{case.package.name} may go from {case.location.full_name} once this copy was read again.",
+    )
+    return f"{_too_few(case, case.copies.evidence)} They are read again first (scrubbing)."
+
+
 def why_it_may_go(case: Case) -> str:
     """The sentence for the record when no question had an objection."""
     evidence = case.copies.evidence
     sites = {copy.site for copy in evidence}
+    now = "room is needed" if case.pressure else "its grace period is over"
+    override = ""
+    if case.override is not None and not _as_policy_asks(case):
+        needed = f"{case.retention.archive_copies} at {case.retention.archive_sites}"
+        override = f" Policy asks for {needed}: {case.override.people}."
     return (
         f"{case.package.name} has {counted(len(evidence), 'verified archive copy')} at {counted(len(sites), 'site')}"
-        f" ({', '.join(copy.full_name for copy in evidence)}), its grace period is over, and nothing needs it"
-        f" at {case.location.full_name}."
+        f" ({', '.join(copy.full_name for copy in evidence)}), {now}, and nothing needs it"
+        f" at {case.location.full_name}.{override}"
     )
+
+
+def used_override(case: Case) -> Override | None:
+    """Return the override without which it would stay."""
+    return None if _as_policy_asks(case) else case.override
+
+
+def _as_policy_asks(case: Case) -> bool:
+    return replace(case, override=None).are_enough(case.copies.evidence)
 
 
 def _clock(moment: datetime) -> str:
