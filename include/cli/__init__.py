@@ -6,6 +6,7 @@ explain      where an observation, a package or an operation is, why, and what c
 flag         have an observation's packages overtake others
 retry        try failed operations again
 stage        bring packages to a PROCESSING location until a date
+staging      list, show, extend, release StagingJobs
 doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
 topology     validate, apply, show the topology; queues of a worker; pools for Airflow
 db           bring ops-db to a version of its schema
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 
 import typer
 
-from include.cli import db, doctor, explain, flag, retry, sandbox, stage, status, topology
+from include.cli import db, doctor, explain, flag, retry, sandbox, stage, staging, status, topology
 from include.cli.trouble import one_line_errors
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.command()(flag.flag)
 app.command()(retry.retry)
 app.command()(stage.stage)
 app.command()(doctor.doctor)
+app.add_typer(staging.app, name="staging")
 app.add_typer(topology.app, name="topology")
 app.add_typer(db.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")

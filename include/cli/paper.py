@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from pydantic_core import to_json
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -24,6 +25,11 @@ def out() -> Console:
 def say(text: str = "", *, style: str | None = None) -> None:
     """Print a line; what stands in square brackets is text, not style."""
     out().print(escape(text), style=style)
+
+
+def as_json(content: object) -> None:
+    """Print dataclasses, models and what they are made of as JSON."""
+    sys.stdout.write(to_json(content, indent=2).decode() + "\n")
 
 
 def heading(text: str) -> None:

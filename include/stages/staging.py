@@ -10,7 +10,8 @@ the job ends before, deletion takes away what came; then it is `staged`.
 **When it is safe to repeat.** Always: files are written anew under other names and replace the old ones at once. What
 a killed attempt left behind are `.part` files, which a later staging or deletion in the same folder sweeps away.
 
-**When it waits.** There is no room (the explanation has the numbers), or its files are being deleted there just now.
+**When it waits.** There is no room (the explanation has the numbers), or its files are being deleted there just now. A
+package that no archive has yet has no operation: `dts staging show` says so.
 
 **When it fails.** A copy in an archive that is not what it was, read twice, is marked `corrupt`, and the next verified
 one is used in the same attempt; only if none is good the operation fails, and names them all.
@@ -20,14 +21,16 @@ one is used in the same attempt; only if none is good the operation fails, and n
 
 import time
 from datetime import datetime
+from typing import Any, cast
 
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 from sqlalchemy.orm import Session
 
-from include.errors import NoSpaceError, WaitingError, WrongHostError
+from include.errors import NoSpaceError, TransientError, WaitingError, WrongHostError
 from include.lifecycle.extraction import Order, extract_first_good
 from include.lifecycle.leftovers import sweep_parts
 from include.lifecycle.package_lock import lock_package
+from include.lifecycle.room import reserve_room
 from include.lifecycle.sources import nearest_first
 from include.lifecycle.staging_jobs import expire_jobs
 from include.operations.patience import ask_again
@@ -52,6 +55,10 @@ WANTED = text(
       and not exists (
         select from physical_copy c
         where c.raw_data_package_id = p.id and c.data_location_id = :here and c.status = 'staged')
+      and exists (
+        select from physical_copy c join data_location l on l.id = c.data_location_id
+        where c.raw_data_package_id = p.id and l.location_type = 'long_term_archive' and l.active
+          and c.status = 'present' and c.verified_at is not null and c.checksum = p.checksum)
       and not exists (
         select from operation o
         where o.kind = 'staging' and o.data_location_id = :here and o.raw_data_package_id = p.id
@@ -64,7 +71,7 @@ WANTED = text(
 
 ORDER = text(
     """
-    select p.name, i.name || '/' || o.id as folder, o.id as observation, (
+    select p.name, i.name || '/' || o.id as folder, p.content_bytes, (
         select max(j.until) from staging_job j join staging_job_package m on m.staging_job_id = j.id
         where m.raw_data_package_id = p.id and j.data_location_id = :here and j.state = 'active' and j.until > now()
       ) as until,
@@ -92,13 +99,11 @@ RECORD_BEGUN = text(
     """
 )
 
+# Nobody else changes it meanwhile: the gate sees that this operation is at work.
 RECORD_STAGED = text(
     """
-    insert into physical_copy (raw_data_package_id, data_location_id, path, size_bytes, status, checksum, verified_at)
-    values (:package, :here, :path, :size_bytes, 'staged', :checksum, clock_timestamp())
-    on conflict (raw_data_package_id, data_location_id) do update set
-      path = excluded.path, size_bytes = excluded.size_bytes, status = 'staged', checksum = excluded.checksum,
-      verified_at = excluded.verified_at, wanted = true, deleted_at = null
+    update physical_copy set status = 'staged', checksum = :checksum, verified_at = clock_timestamp(), wanted = true
+    where raw_data_package_id = :package and data_location_id = :here and status = 'deletion_possible'
     """
 )
 
@@ -132,7 +137,8 @@ def run(work: Work) -> Done:
         IntegrityError: no archive copy is what it should be.
         TransientError: no good copy could be read now.
     """
-    order = ask_again(lambda: _order(work), seconds=work.topology.host(work.host).lease_seconds)
+    seconds = work.topology.host(work.host).lease_seconds
+    order = ask_again(lambda: _order(work), seconds=seconds)
     if isinstance(order, Done):
         return order
     storage = work.storage_of(work.location.full_name)
@@ -140,24 +146,29 @@ def run(work: Work) -> Done:
         raise WrongHostError(
             f"{work.host} does not reach {work.location.full_name} as a folder, so it cannot stage there."
         )
-    _require_space(work, order, storage)
+    _reserve_room(work, order, storage)
+    # Not before there is room: the row would tell of files that are not there.
+    order = ask_again(lambda: _order(work, begin=True), seconds=seconds)
+    if isinstance(order, Done):
+        return order
     folders = {f"{order.folder}/{member.path}".rpartition("/")[0] for member in order.manifest.members}
     sweep_parts(storage, folders)
     started = time.monotonic()
     copy, troubles = extract_first_good(work, order, storage)
     storage.flush()
-    seconds = time.monotonic() - started
+    took = time.monotonic() - started
     bad = f" Not good were: {' '.join(troubles)}" if troubles else ""
     return Done(
         explanation=f"{len(order.manifest.members)} files of {order.package} with {order.content_bytes} bytes were read"
-        f" from {copy.full_name}, verified and put under {order.folder} in {seconds:.1f} seconds; they stay until"
+        f" from {copy.full_name}, verified and put under {order.folder} in {took:.1f} seconds; they stay until"
         f" {_clock(order.until)}.{bad}",
         size_bytes=order.manifest.size_bytes,
         record=lambda session: _record(session, work, order),
     )
 
 
-def _order(work: Work) -> Order | Done:
+def _order(work: Work, *, begin: bool = False) -> Order | Done:
+    """Look whether it is still wanted and may be brought now; with `begin`, write that its files begin to come."""
     package_id = _package_id(work)
     with Session(work.engine) as session, session.begin():
         # The deletion gate takes this lock too: it either sees that we are at work, or we see what it decided.
@@ -181,40 +192,42 @@ def _order(work: Work) -> Order | Done:
             manifest=load_manifest(session, package_id),
             copies=copies,
         )
-        begun = {"path": order.folder, "size_bytes": order.content_bytes}
-        session.execute(RECORD_BEGUN, {"package": package_id, "here": work.lease.data_location_id} | begun)
+        if begin:
+            begun = {"path": order.folder, "size_bytes": order.content_bytes}
+            session.execute(RECORD_BEGUN, {"package": package_id, "here": work.lease.data_location_id} | begun)
         return order
 
 
-def _require_space(work: Work, order: Order, storage: DiskStorage) -> None:
+def _reserve_room(work: Work, order: Order, storage: DiskStorage) -> None:
+    """Reserve room for all of it; where that is not to be had, for what is not there yet."""
+    try:
+        reserve_room(work, needed_bytes=order.content_bytes, what=order.package, space=storage.space)
+    except NoSpaceError:
+        missing = _missing_bytes(order, storage)
+        if missing >= order.content_bytes:
+            raise
+        reserve_room(work, needed_bytes=missing, what=order.package, space=storage.space)
+
+
+def _missing_bytes(order: Order, storage: DiskStorage) -> int:
     """Count only what is not there yet, and that a file is replaced while its predecessor still takes its room."""
-    space = storage.space()
-    if space is None or space.free_bytes >= order.content_bytes:
-        return
     missing, largest = 0, 0
     for member in order.manifest.members:
         found = storage.stat(f"{order.folder}/{member.path}")
         missing += max(member.size_bytes - (found.size_bytes if found else 0), 0)
         largest = max(largest, member.size_bytes)
-    if space.free_bytes < missing + largest:
-        raise NoSpaceError(
-            f"{work.location.full_name} has {space.free_bytes} bytes free, and the files of {order.package} need"
-            f" {missing + largest} more: delete something there, or let a staging job end."
-        )
+    return missing + largest
 
 
 def _record(session: Session, work: Work, order: Order) -> None:
-    lock_package(session, _package_id(work))
-    session.execute(
-        RECORD_STAGED,
-        {
-            "package": _package_id(work),
-            "here": work.lease.data_location_id,
-            "path": order.folder,
-            "size_bytes": order.content_bytes,
-            "checksum": order.manifest.checksum,
-        },
-    )
+    lock_package(session, order.package_id)
+    values = {
+        "package": order.package_id,
+        "here": work.lease.data_location_id,
+        "checksum": order.manifest.checksum,
+    }
+    if cast("CursorResult[Any]", session.execute(RECORD_STAGED, values)).rowcount != 1:
+        raise TransientError(f"The copy of {order.package} at {work.location.full_name} changed while it was staged.")
 
 
 def _package_id(work: Work) -> int:
