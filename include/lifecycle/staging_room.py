@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from include.errors import BadInputError
+from include.lifecycle.room import RESERVE_BYTES
 from include.ops_db.reservations import LOCK
 from include.plurals import counted
 from include.sizes import size
@@ -67,7 +68,7 @@ class Room:
     free_bytes: int
     measured_at: datetime
     kept_bytes: int
-    """Above the critical watermark: stays free."""
+    """Above the critical watermark, or what every operation leaves: stays free."""
     reserved_bytes: int
     """What running operations will still write there."""
     promised_bytes: int
@@ -112,7 +113,9 @@ def require_room(session: Session, *, location: DataLocation, data_location_id: 
         total_bytes=seen.total_bytes,
         free_bytes=seen.free_bytes,
         measured_at=seen.measured_at,
-        kept_bytes=round(seen.total_bytes * (1 - location.watermarks.critical)),
+        kept_bytes=max(
+            round(seen.total_bytes * (1 - location.watermarks.critical)), min(RESERVE_BYTES, seen.total_bytes // 20)
+        ),
         reserved_bytes=taken.reserved_bytes,
         promised_bytes=taken.promised_bytes,
     )
