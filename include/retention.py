@@ -5,7 +5,7 @@ as the grace period is over, the oldest first, until there is room. What must be
 goes (archive copies, their verification, the grace period) holds always.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
@@ -85,6 +85,11 @@ class Retention:
     def name(self) -> str:
         """`retention rule 2`: how sentences call it."""
         return "the policy" if self.rule is None else f"retention rule {self.rule}"
+
+    @property
+    def numbers(self) -> "Retention":
+        """The same without the number of its rule: what it says, wherever it stands."""
+        return replace(self, rule=None)
 
     def verified_since(self, now: datetime) -> datetime | None:
         """Return when an archive copy must have been verified at the earliest to count; None: any time will do."""

@@ -12,9 +12,12 @@ from sqlalchemy.orm import Session
 
 from include.cli import paper
 from include.cli.place import ops_db, the_topology, topology_file
+from include.cli.policy import say_differences
 from include.cli.retry import this_person
 from include.cli.topology_changes import changes
+from include.errors import BadInputError
 from include.lanes import all_lanes, lanes_of_host
+from include.lifecycle.policy_diff import applied_document, differences
 from include.ops_db.apply import apply_topology
 from include.ops_db.tables import TopologyVersion
 from include.sandbox.components import queues_of_host
@@ -48,13 +51,17 @@ def apply(
         list[str] | None,
         typer.Option(metavar="LOCATION", help="Its files were moved to its new root or bucket. May be given often."),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Apply it, however much it would free.")] = False,
 ) -> None:
     """Make it the applied topology, and print what changed.
 
     Refuses to drop a location that still holds copies, or to look for its copies elsewhere unless they were moved.
+    What would free more of a location than the brake lets go at once is shown first, and applied only with --yes.
     """
     topology = the_topology(file)
     with Session(ops_db()) as session, session.begin():
+        if not yes:
+            _refuse_to_free_much(session, topology)
         document = session.scalar(select(TopologyVersion.document).order_by(TopologyVersion.id.desc()).limit(1))
         applied = apply_topology(session, topology, applied_by=by or this_person(), moved=moved or ())
     if not applied.changed:
@@ -66,6 +73,19 @@ def apply(
         f"Applied as version {applied.version_id}, sha256 {topology.sha256[:12]}."
         " Airflow's pools: `dts topology pools`."
     )
+
+
+def _refuse_to_free_much(session: Session, topology: Topology) -> None:
+    applied = applied_document(session)
+    if applied is None or applied.sha256 == topology.sha256:
+        return
+    found = differences(session, applied=applied, new=topology)
+    if over := [each.location for each in found if each.over is not None]:
+        say_differences(found)
+        raise BadInputError(
+            f"Nothing was applied: it would free more at {', '.join(over)} than the brake lets go at once. If that is"
+            " meant, repeat it with --yes."
+        )
 
 
 @app.command()

@@ -122,6 +122,35 @@ def allow_deletion(
     return Allowed(reason=reason, package=package, copies=copies.here, deletion_record_id=record.id)
 
 
+def would_say(
+    session: Session,
+    *,
+    raw_data_package_id: int,
+    location: DataLocation,
+    topology: Topology,
+    topology_version_id: int,
+    now: datetime,
+    pressure: bool = False,
+) -> Allowed | Refused | NothingToDelete:
+    """Return what the gate would answer under any topology, and take back whatever it wrote, its locks too."""
+    attempt = session.begin_nested()
+    try:
+        return allow_deletion(
+            session,
+            raw_data_package_id=raw_data_package_id,
+            location=location,
+            topology=topology,
+            topology_version_id=topology_version_id,
+            operation_id=0,
+            run_id=None,
+            requested_by="preview",
+            now=now,
+            pressure=pressure,
+        )
+    finally:
+        attempt.rollback()
+
+
 def _objection(case: Case) -> str | None:
     return (
         questions.is_it_archived(case)

@@ -91,13 +91,15 @@ class Archived:
         with Session(self.observatory.engine) as session, session.begin():
             session.execute(update(RawDataPackage).where(RawDataPackage.id == self.id).values(**values))
 
-    def ask(self, location: str, *, at: datetime | None = None) -> Allowed | Refused | NothingToDelete:
+    def ask(
+        self, location: str, *, at: datetime | None = None, pressure: bool = False
+    ) -> Allowed | Refused | NothingToDelete:
         """Ask the gate and commit what it wrote."""
         with Session(self.observatory.engine) as session, session.begin():
-            return self.ask_in(session, location, at=at)
+            return self.ask_in(session, location, at=at, pressure=pressure)
 
     def ask_in(
-        self, session: Session, location: str, *, at: datetime | None = None
+        self, session: Session, location: str, *, at: datetime | None = None, pressure: bool = False
     ) -> Allowed | Refused | NothingToDelete:
         """Ask the gate in a transaction of the test's own."""
         applied = applied_topology(session)
@@ -112,6 +114,7 @@ class Archived:
             run_id="test-run",
             requested_by="tests",
             now=at or datetime.now(UTC),
+            pressure=pressure,
         )
 
     def refusal(self, location: str, *, at: datetime | None = None) -> str:
