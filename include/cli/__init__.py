@@ -7,6 +7,9 @@ flag         have an observation's packages overtake others
 retry        try failed operations again
 stage        bring packages to a PROCESSING location until a date
 staging      list, show, extend, release StagingJobs
+pin          keep packages from being deleted; unpin: no longer
+override     two people let copies go with fewer archive copies than policy asks for
+policy       what is kept where and for how long; what another topology file would free
 doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
 topology     validate, apply, show the topology; queues of a worker; pools for Airflow
 db           bring ops-db to a version of its schema
@@ -22,7 +25,21 @@ from collections.abc import Sequence
 
 import typer
 
-from include.cli import db, doctor, explain, flag, retry, sandbox, stage, staging, status, topology
+from include.cli import (
+    db,
+    doctor,
+    explain,
+    flag,
+    override,
+    pin,
+    policy,
+    retry,
+    sandbox,
+    stage,
+    staging,
+    status,
+    topology,
+)
 from include.cli.trouble import one_line_errors
 
 app = typer.Typer(
@@ -39,6 +56,10 @@ app.command()(explain.explain)
 app.command()(flag.flag)
 app.command()(retry.retry)
 app.command()(stage.stage)
+app.command()(pin.pin)
+app.command()(pin.unpin)
+app.add_typer(override.app, name="override")
+app.add_typer(policy.app, name="policy")
 app.command()(doctor.doctor)
 app.add_typer(staging.app, name="staging")
 app.add_typer(topology.app, name="topology")
