@@ -1,6 +1,7 @@
 """Fixtures for all tests: a real PostgreSQL for the session, an ops-db as new for each test."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,15 @@ def ops_db_url(postgres: Postgres, databases: list[SharedDatabase]) -> Iterator[
 @pytest.fixture
 def engine(ops_db_url: str) -> Iterator[Engine]:
     """An engine on this test's ops-db, for as many connections as a test of concurrency wants."""
-    engine = create_engine(ops_db_url, pool_size=20, max_overflow=20, connect_args=CLIENT_OPTIONS)
+    engine = _engine(ops_db_url)
     yield engine
     engine.dispose()
+
+
+@cache
+def _engine(url: str) -> Engine:
+    """One for each database: it remembers compiled statements."""
+    return create_engine(url, pool_size=20, max_overflow=20, connect_args=CLIENT_OPTIONS)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
@@ -98,19 +100,33 @@ def test_an_idle_hour_saves_up_no_more_than_a_moment(observatory: Observatory, r
 
 
 def test_few_statements_are_asked_and_none_without_a_timetable(observatory: Observatory, route_id: int) -> None:
-    asked: list[str] = []
-    event.listen(observatory.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    asyncio.run(draw(SharedPace(promises(observatory.engine, route_id, mbit=400)), seconds=3))
+    with statements(observatory.engine) as asked:
+        asyncio.run(draw(SharedPace(promises(observatory.engine, route_id, mbit=400)), seconds=3))
     assert 4 <= len(asked) <= 10
-    asked.clear()
 
     async def unheld() -> None:
         pace = SharedPace(promises(observatory.engine, route_id, mbit=None))
         for _ in range(1000):
             await pace.acquire(LUMP_BYTES)
 
-    asyncio.run(unheld())
+    with statements(observatory.engine) as asked:
+        asyncio.run(unheld())
     assert asked == []
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """Note what is asked during a with block."""
+    asked: list[str] = []
+
+    def note(*args: object) -> None:
+        asked.append(str(args[2]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_a_change_of_the_timetable_holds_within_two_seconds(observatory: Observatory, route_id: int) -> None:
