@@ -76,8 +76,6 @@ def complete(
             lease=lease,
             status=WorkStatus.COMPLETED,
             explanation=explanation,
-            not_before=None,
-            failure_count=0,
             outcome=AttemptOutcome.COMPLETED,
             size_bytes=size_bytes,
         )
@@ -99,8 +97,6 @@ def hand_back(
             lease=lease,
             status=WorkStatus.PENDING,
             explanation=explanation,
-            not_before=None,
-            failure_count=0,
             outcome=AttemptOutcome.YIELDED,
             size_bytes=size_bytes,
         )
@@ -141,10 +137,10 @@ def _settle(
     lease: Lease,
     status: WorkStatus,
     explanation: str,
-    not_before: datetime | None,
-    failure_count: int,
     outcome: AttemptOutcome,
     size_bytes: int,
+    not_before: datetime | None = None,
+    failure_count: int = 0,
     error: Exception | None = None,
 ) -> None:
     session.flush()
