@@ -91,6 +91,8 @@ class S3Storage(Model):
 
     type: Literal["s3"]
     bucket: str = Field(min_length=3)
+    capacity_bytes: int | None = Field(default=None, ge=1)
+    """What the store lets us fill (its quota); unset: nobody can say when it is full."""
 
 
 class Watermarks(Model):

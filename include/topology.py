@@ -282,10 +282,18 @@ class Topology(Model):
         return problems
 
     def route(self, *, origin: str, destination: str) -> Route:
-        """Return what is said about the way from one location to another; if nothing is, a route as any other."""
+        """Return what is said about the way from one location to another; if nothing is, a route as any other.
+
+        What is said of one BUFFER of a site holds for its others, too: transfers may have to land there.
+        """
         for route in self.routes:
             if (route.from_location, route.to_location) == (origin, destination):
                 return route
+        site = next((each.site for each in self.data_locations if each.full_name == destination), None)
+        for route in self.routes:
+            leads_there = route.from_location == origin and self.location(route.to_location).site == site
+            if leads_there and route.moved_by is not MovedBy.DIRECT:
+                return route.model_copy(update={"to_location": destination})
         return Route(from_location=origin, to_location=destination)
 
     @property  # not cached: model_copy would carry the old hash over to a changed topology

@@ -19,6 +19,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.airflow_glue.connections import engine, open_storage, topology
+from include.airflow_glue.measuring import batches_to_measure, measured
 from include.airflow_glue.preview import would_delete
 from include.airflow_glue.workers import has_ended, is_listened_to, is_manual_try, this_worker
 from include.errors import BadInputError, PermanentError
@@ -151,7 +152,7 @@ def _plan(kind: str, location: str) -> list[list[int]]:
     with _permanent_errors_end_the_task():
         plan = planner.plan()
     logger.info("%s", plan.explanation)
-    return plan.batches
+    return plan.batches or batches_to_measure(lane)
 
 
 @task
@@ -170,7 +171,7 @@ def _run(kind: str, location: str, operation_ids: list[int]) -> str:
         manual=is_manual_try(instance),
         storage_of=open_storage,
     )
-    with _permanent_errors_end_the_task():
+    with measured(lane), _permanent_errors_end_the_task():
         return runner.run(operation_ids).summary()
 
 

@@ -63,18 +63,22 @@ FORGET = text(
     " and data_location_id = :here"
 )
 
-# Whoever is told to look may be long in coming, so he is asked again only after a while.
+# Whoever is asked to look may be long in coming: he is asked again after a while, or once he has answered.
 ASK = text(
     """
     update data_location l set measurement_asked_at = now()
     where full_name = :full_name
-      and coalesce(measurement_asked_at < now() - make_interval(secs => :asked_seconds), true)
+      and coalesce(measurement_asked_at < now() - make_interval(secs => :asked_seconds)
+        or exists (select from location_measurement m where m.data_location_id = l.id
+          and m.measured_at > l.measurement_asked_at), true)
       and not exists (select from location_measurement m where m.data_location_id = l.id
         and m.measured_at > now() - make_interval(secs => :due_seconds))
     returning l.id, (select max(measured_at) from location_measurement m
       where m.data_location_id = l.id and m.trouble is null) as seen_at, now() as now
     """
 )
+
+NEWEST_CONDITION = text("select condition from location_change where data_location_id = :here order by id desc limit 1")
 
 HOW_FULL = text(
     """
@@ -190,7 +194,7 @@ def record(connection: Connection, seen: Seen, *, full_name: str, host: str) -> 
 def record_change(
     connection: Connection, *, data_location_id: int, was: Condition, condition: Condition, why: str
 ) -> None:
-    """Write that a location changed, unless somebody else has; and forget measurements that are too old."""
+    """Write that a location changed, unless somebody else has."""
     connection.execute(CHANGE, {"here": data_location_id, "was": was, "condition": condition, "why": why})
 
 
@@ -242,3 +246,9 @@ def how_full(session: Session | Connection, *, full_name: str | None = None) -> 
             changed_at=row.changed_at,
         )
     return found
+
+
+def is_pressed(session: Session | Connection, *, data_location_id: int) -> bool:
+    """Tell whether a location is so full that deletion makes room, as far as anybody has looked."""
+    newest = session.execute(NEWEST_CONDITION, {"here": data_location_id}).scalar()
+    return newest in {Condition.PRESSED, Condition.FULL}

@@ -23,7 +23,7 @@ PROMISE = text(
     """  # noqa: S608 - put together from constants
 )
 
-# The route's row, made if need be, and what the applied topology says about it.
+# The route's row, made if need be, and what the applied topology says about it, or about another buffer of that site.
 SHARED = text(
     """
     with known as (
@@ -34,8 +34,14 @@ SHARED = text(
     )
     select known.id, known.streams, v.id as version, route.value as document
     from known left join (select id, document from topology_version order by id desc limit 1) v on true
-    left join lateral jsonb_array_elements(v.document -> 'routes') as route
-      on route.value ->> 'from_location' = :origin and route.value ->> 'to_location' = :destination
+    left join lateral (
+      select route.value from jsonb_array_elements(v.document -> 'routes') as route
+      join data_location said on said.full_name = route.value ->> 'to_location'
+      join data_location there on there.id = :destination_id
+      where route.value ->> 'from_location' = :origin
+        and (said.id = there.id or (said.site = there.site and route.value ->> 'moved_by' <> 'direct'))
+      order by said.id = there.id desc limit 1
+    ) route on true
     """
 )
 
@@ -56,7 +62,7 @@ def shared_route(
     connection: Connection, *, origin: str, destination: str, origin_id: int, destination_id: int
 ) -> SharedRoute:
     """Return what the transfers from one location to another share; one statement."""
-    values = {"origin": origin, "destination": destination, "origin_id": origin_id, "destination_id": destination_id}
+    values = {"origin": origin, "origin_id": origin_id, "destination_id": destination_id}
     row = connection.execute(SHARED, values).first()
     assert row is not None  # it is made if need be
     plain = Route(from_location=origin, to_location=destination)

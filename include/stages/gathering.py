@@ -1,5 +1,6 @@
 """Gathering packages into bundles, and bundles' turns: the `plan` of `bundling.py`. Nothing is touched but ops-db."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
@@ -7,6 +8,7 @@ from typing import cast
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session, aliased
 
+from include.lifecycle.failover import Choice, destination
 from include.operations.decide import clock
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Planning
@@ -97,11 +99,14 @@ class _Bundle:
     has_operation: bool = False
     takes_more: bool = True
     is_full: bool = False
+    why_not_another: str = ""
+    """Why it does not go to the buffer that comes first."""
     added: list[LeavingPackage] = field(default_factory=list)
 
-    def is_for(self, departure: Leaving, package: LeavingPackage) -> bool:
-        """Tell whether such a package belongs into it, and it still takes any."""
-        fits = self.site in departure.sites and self.is_primary == departure.is_primary
+    def is_for(self, departure: Leaving, package: LeavingPackage, *, landing: Mapping[str, Choice]) -> bool:
+        """Tell whether such a package belongs into it, and it still takes any. Where nothing new lands, it does not."""
+        lands_there = self.site in landing and landing[self.site].buffer.full_name == self.destination
+        fits = lands_there and self.site in departure.sites and self.is_primary == departure.is_primary
         return fits and self.row_is_urgent == package.is_urgent and self.takes_more and not self.is_full
 
     @property
@@ -126,11 +131,17 @@ def gather(planning: Planning) -> None:
     """Fill the open bundles of this buffer, open new ones, and want each of them closed in time."""
     sweep(planning.session, data_location_id=planning.data_location_id)
     leaving_from_here = list(leaving(planning))  # locks packages: before bundles, and bundles before operations
+    sites = dict.fromkeys(site for departure in leaving_from_here for site in departure.sites)
+    landing = {site: _landing(planning, site) for site in sites}
     bundles = _open_bundles(planning)
     for departure in leaving_from_here:
-        _fill(planning, bundles, departure)
+        _fill(planning, bundles, departure, landing=landing)
     _write_members(planning.session, bundles)
     _want_closed(planning, bundles)
+
+
+def _landing(planning: Planning, site: str) -> Choice:
+    return destination(planning.session, planning.topology, origin=planning.location.full_name, site=site)
 
 
 def _open_bundles(planning: Planning) -> list[_Bundle]:
@@ -155,18 +166,21 @@ def _open_bundles(planning: Planning) -> list[_Bundle]:
     ]
 
 
-def _fill(planning: Planning, bundles: list[_Bundle], departure: Leaving) -> None:
+def _fill(planning: Planning, bundles: list[_Bundle], departure: Leaving, *, landing: Mapping[str, Choice]) -> None:
     """Share the packages among bundles to the sites. What finds no bundle waits until a full one is closed."""
     if not departure.packages:
         return
     max_bytes = planning.topology.policy.bundle_max_bytes
     sites = _in_turn(planning, departure.sites) if departure.is_primary else departure.sites
+    choices = [landing[site] for site in sites]
+    choices = [choice for choice in choices if choice.is_well] or choices
     ahead = {row.destination: int(row.size_bytes) for row in planning.session.execute(AHEAD, _here(planning))}
     far_ahead = frozenset(place for place, size in ahead.items() if size >= BUNDLES_AHEAD * max_bytes)
     for package in departure.packages:
-        if any(b.is_for(departure, package) and b.offer(package, max_bytes=max_bytes) for b in bundles):
+        fitting = (bundle for bundle in bundles if bundle.is_for(departure, package, landing=landing))
+        if any(bundle.offer(package, max_bytes=max_bytes) for bundle in fitting):
             continue
-        opened = _opened(planning, bundles, departure, sites=sites, urgent=package.is_urgent, far_ahead=far_ahead)
+        opened = _opened(planning, bundles, departure, choices=choices, urgent=package.is_urgent, far_ahead=far_ahead)
         if opened is None:
             if package.is_urgent:
                 continue  # its bundle is just being closed; the others have bundles of their own
@@ -198,21 +212,21 @@ def _opened(
     bundles: list[_Bundle],
     departure: Leaving,
     *,
-    sites: tuple[str, ...],
+    choices: Sequence[Choice],
     urgent: bool,
     far_ahead: frozenset[str],
 ) -> _Bundle | None:
-    """Open a bundle to the first of the sites that has none open, and not too much on its way; None if all have."""
-    for site in sites:
-        destination = planning.topology.destination(origin=planning.location.full_name, site=site)
-        if any(bundle.destination == destination.full_name and bundle.row_is_urgent == urgent for bundle in bundles):
+    """Open a bundle to the first of the choices that has none open, and not too much on its way; None if all have."""
+    for choice in choices:
+        there = choice.buffer.full_name
+        if any(bundle.destination == there and bundle.row_is_urgent == urgent for bundle in bundles):
             continue
-        if destination.full_name in far_ahead and not urgent:
+        if there in far_ahead and not urgent:
             continue
         age = timedelta(seconds=0 if urgent else planning.topology.policy.bundle_max_age_seconds)
         row = DataTransferPackage(
             origin_location_id=planning.data_location_id,
-            destination_location_id=location_id(planning.session, destination.full_name),
+            destination_location_id=location_id(planning.session, there),
             is_primary=departure.is_primary,
             is_urgent=urgent,
             closes_at=planning.now + age,
@@ -221,12 +235,13 @@ def _opened(
         planning.session.flush()
         return _Bundle(
             row.id,
-            destination.full_name,
-            site,
+            there,
+            choice.buffer.site,
             is_primary=departure.is_primary,
             closes_at=row.closes_at,
             is_urgent=urgent,
             row_is_urgent=urgent,
+            why_not_another=choice.why_not_another,
         )
     return None
 
@@ -259,7 +274,7 @@ def _want_closed(planning: Planning, bundles: list[_Bundle]) -> None:
                 not_before=planning.now if bundle.why_closed else bundle.closes_at,
                 explanation=bundle.why_closed
                 or f"Its bundle to {bundle.destination} is open until {clock(bundle.closes_at)},"
-                f" or until it holds {max_bytes:,} bytes.",
+                f" or until it holds {max_bytes:,} bytes.{bundle.why_not_another}",
             )
             for bundle in bundles
             if not bundle.has_operation

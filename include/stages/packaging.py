@@ -47,6 +47,7 @@ from include.errors import (
 )
 from include.integrity.manifest import PackageManifest
 from include.integrity.package import PackageStream, SourceFile, write_package
+from include.lifecycle.failover import buffers_of, by_health
 from include.lifecycle.leftovers import sweep_parts
 from include.lifecycle.lost import record_lost
 from include.lifecycle.room import release_room, reserve_room
@@ -57,7 +58,7 @@ from include.plurals import counted
 from include.stages.cutting import cut_packages
 from include.stages.remaking import MadeBefore, recorder, without_raw_files
 from include.storage.disk import DiskStorage
-from include.topology import DataLocation, LocationType, OperationKind
+from include.topology import DataLocation, OperationKind
 
 KIND = OperationKind.PACKAGING
 
@@ -268,11 +269,12 @@ class _Chunks:
 
 
 def _write(work: Work, package: _Package, stream: PackageStream) -> _Written:
-    """Write the package into the first buffer by priority that takes it."""
+    """Write the package into the first buffer by priority that is well and takes it."""
     refusals: list[TransientError | NoSpaceError] = []
-    for buffer in work.topology.of_type(LocationType.BUFFER):
-        if buffer.site != work.location.site:
-            continue
+    with Session(work.engine) as session:
+        choices = by_health(session, buffers_of(work.topology, work.location.site))
+    for choice in choices:
+        buffer = choice.buffer
         chunks = _Chunks(work, package, stream)
         try:
             _write_to(work, buffer, package, chunks, size_bytes=stream.size_bytes)
@@ -283,7 +285,8 @@ def _write(work: Work, package: _Package, stream: PackageStream) -> _Written:
                 raise
             refusals.append(error)
         else:
-            return _Written(buffer, "".join(f" Not in a buffer before it: {sentence(error)}" for error in refusals))
+            refused = "".join(f" Not in a buffer before it: {sentence(error)}" for error in refusals)
+            return _Written(buffer, choice.why_not_another + refused)
     texts = " ".join(sentence(error) for error in refusals)
     if any(isinstance(error, NoSpaceError) for error in refusals):
         raise NoSpaceError(texts)

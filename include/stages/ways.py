@@ -10,14 +10,15 @@ from include.ops_db.data_transfers import TransferOnItsWay
 from include.storage.disk import DiskStorage
 from include.storage.interface import Storage
 from include.storage.sftp import SftpStorage
-from include.topology import MovedBy, Topology
+from include.topology import LocationType, MovedBy, Topology
 from include.transfer.adapt import Decision
 from include.transfer.blocks import Item
 from include.transfer.pace import Pace
 from include.transfer.part_file import missing_bytes
-from include.transfer.pull import Origin, Pulled, pull
-from include.transfer.pulled import Progress
+from include.transfer.pull import pull
+from include.transfer.pulled import Origin, Progress, Pulled
 from include.transfer.push import Destination, missing_there, push
+from include.transfer.terms import Terms
 
 
 class Listeners(Protocol):
@@ -58,12 +59,14 @@ def runs_at(topology: Topology, *, origin: str, destination: str) -> str:
 
 def pushed_from(topology: Topology, origin: str) -> list[str]:
     """Full names of the locations that are pushed to from `origin`."""
-    return [r.to_location for r in topology.routes if r.moved_by is MovedBy.PUSH and r.from_location == origin]
+    others = [buffer.full_name for buffer in topology.of_type(LocationType.BUFFER) if buffer.full_name != origin]
+    return [other for other in others if runs_at(topology, origin=origin, destination=other) == origin]
 
 
 def pushed_to(topology: Topology, destination: str) -> list[str]:
     """Full names of the locations that push to `destination`."""
-    return [r.from_location for r in topology.routes if r.moved_by is MovedBy.PUSH and r.to_location == destination]
+    others = [buffer.full_name for buffer in topology.of_type(LocationType.BUFFER) if buffer.full_name != destination]
+    return [other for other in others if runs_at(topology, origin=other, destination=destination) == other]
 
 
 def way_of(work: Work, transfer: TransferOnItsWay) -> Way:
@@ -98,12 +101,7 @@ class Pulling:
             items,
             origin=Origin(self._transfer.origin, self._storage_of(self._transfer.origin)),
             root=self._root,
-            check=listeners.check,
-            on_progress=listeners.on_progress,
-            on_decision=listeners.on_decision,
-            yield_after_seconds=max(0.0, ends_at - time.monotonic()),
-            remembered_streams=listeners.remembered_streams,
-            pace=pace,
+            terms=_terms(listeners, pace=pace, ends_at=ends_at),
         )
 
 
@@ -128,10 +126,16 @@ class Pushing:
             origin=self._transfer.origin,
             source=self._here,
             destination=Destination(self._transfer.destination, self.destination),
-            check=listeners.check,
-            on_progress=listeners.on_progress,
-            on_decision=listeners.on_decision,
-            yield_after_seconds=max(0.0, ends_at - time.monotonic()),
-            remembered_streams=listeners.remembered_streams,
-            pace=pace,
+            terms=_terms(listeners, pace=pace, ends_at=ends_at),
         )
+
+
+def _terms(listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Terms:
+    return Terms(
+        check=listeners.check,
+        on_progress=listeners.on_progress,
+        on_decision=listeners.on_decision,
+        yield_after_seconds=max(0.0, ends_at - time.monotonic()),
+        remembered_streams=listeners.remembered_streams,
+        pace=pace,
+    )
