@@ -128,6 +128,56 @@ MISTAKES = {
         ["policy.archive_sites: 3 asked for, but only 2 site(s)", "nothing could ever be deleted"],
     ),
     "too many archive copies": (at("policy", "archive_copies", value=3), ["policy.archive_copies: 3 asked for"]),
+    "one copy though there are two archives": (
+        at("policy", "archive_copies", value=1),
+        ["policy.archive_copies: 1 asked for, but there are 2 archives: one copy is enough only where there is one"],
+    ),
+    "one site though there are two": (
+        at("policy", "archive_sites", value=1),
+        ["policy.archive_sites: 1 asked for, but 2 sites have an archive"],
+    ),
+    "too few copies for a rule": (
+        at("policy", "retention", value=[{"keep_days": 1}, {"at": "source", "archive_copies": 1}]),
+        ["policy.retention.1 (rule 2).archive_copies: 1 asked for"],
+    ),
+    "a rule at no place": (
+        at("policy", "retention", value=[{"at": "ccat_sorce"}]),
+        ["policy.retention.0 (rule 1): at: ccat_sorce is neither source, buffer, processing nor a location"],
+    ),
+    "a rule at an archive": (
+        at("policy", "retention", value=[{"at": "us_archive"}]),
+        ["policy.retention.0 (rule 1): at: us_archive is a long_term_archive: nothing is ever deleted there"],
+    ),
+    "a rule at archives": (
+        at("policy", "retention", value=[{"at": "long_term_archive"}]),
+        ["policy.retention.0", "nothing is ever deleted there"],
+    ),
+    "a rule about no instrument": (
+        at("policy", "retention", value=[{"instrument": "primcam"}]),
+        ["policy.retention.0 (rule 1): instrument: there is no instrument primcam, but primecam, chai"],
+    ),
+    "a rule about another instrument's module": (
+        at("policy", "retention", value=[{"instrument": "chai", "module": "mod280"}]),
+        ["policy.retention.0 (rule 1): module: there is no module mod280, but lfa, hfa"],
+    ),
+    "a rule that never counts": (
+        at("policy", "retention", value=[{"at": "source"}, {"at": "source", "module": "lfa", "keep_days": 9}]),
+        ["policy.retention.1 (rule 2): rule 1 matches all that it does and stands before it, so it never counts"],
+    ),
+    "days below nothing": (
+        at("policy", "retention", value=[{"keep_days": -1}]),
+        ["policy.retention.0.keep_days: Input should be greater"],
+    ),
+    "no such release": (
+        at("policy", "retention", value=[{"release": "by_magic"}]),
+        ["policy.retention.0.release", "'by_pressure'"],
+    ),
+    "key of a rule": (at("policy", "retention", value=[{"keep": 1}]), ["policy.retention.0.keep: Extra inputs"]),
+    "watermarks that fall": (
+        at(*BUFFER, "watermarks", value={"low": 0.9, "high": 0.8}),
+        ["data_locations.1.watermarks", "low, high and critical must rise; they are 0.9, 0.8, 0.95"],
+    ),
+    "a brake of more than all": (at("policy", "brake", value={"share": 1.5}), ["policy.brake.share"]),
 }
 
 
@@ -345,3 +395,25 @@ def test_a_route_leads_to_another_site():
 def test_a_way_that_nothing_is_said_about_is_pulled_and_not_compressed():
     route = parse_topology(SANDBOX, where="it").route(origin="ccat_buffer", destination="cologne_buffer")
     assert (route.moved_by, route.compression, route.timetable) == ("pull", "none", ())
+
+
+def test_one_archive_copy_is_enough_where_there_is_one_archive_and_the_topology_says_so():
+    def change(content: Any) -> None:
+        content["data_locations"] = [each for each in content["data_locations"] if each["site"] != "us"]
+        content["hosts"] = [each for each in content["hosts"] if each["site"] != "us"]
+
+    with pytest.raises(TopologyError, match="policy.archive_copies: 2 asked for, but there are fewer archives"):
+        parse_topology(changed(change), where="it")
+
+    def said(content: Any) -> None:
+        change(content)
+        content["policy"] |= {"archive_copies": 1, "archive_sites": 1}
+
+    assert parse_topology(changed(said), where="it").policy.archive_copies == 1
+
+
+def test_what_a_location_and_a_policy_do_not_say_is_careful():
+    topology = load_topology(FOLDER / "ccat.yaml")
+    marks = topology.location("us_buffer").watermarks
+    assert (marks.low, marks.high, marks.critical) == (0.70, 0.85, 0.95)
+    assert (topology.policy.brake.share, topology.policy.brake.bytes) == (0.25, None)
