@@ -93,12 +93,14 @@ def fulfil(session: Session, request: StagingRequest, *, person: str, run_id: st
 
 
 def _stage(session: Session, request: StagingRequest, *, asking: Asking) -> str:
+    if not request.only_location:
+        raise BadInputError("Where to? Give `only_location`: the full name of a processing location.")
     asked = packages_asked_for(session.connection(), [*(request.packages or []), *(request.subjects or [])])
     job_id = request_staging(
         session,
         packages=asked.named,
         also=asked.found,
-        location=request.only_location or "",
+        location=request.only_location,
         until=request.moment,
         requested_by=asking.person,
         reason=asking.reason,

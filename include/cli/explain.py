@@ -97,6 +97,7 @@ def _package(connection: Connection, package: ExplainedPackage, *, policy: Polic
         paper.say(
             f"{wish.requested_by} wants it at {wish.location} until {paper.moment(wish.until)} UTC."
             f" {wish.reason}".rstrip()
+            + f" (`dts staging show {wish.id}`)"
         )
     paper.heading("Copies")
     paper.table(

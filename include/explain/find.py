@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from include.errors import BadInputError
+from include.operations.decide import storable
 from include.ops_db.tables import RawDataPackage
 
 NEWEST = 5000
@@ -80,7 +81,7 @@ def find_package(connection: Connection, word: str) -> int:
     Raises:
         BadInputError: there is none; the message has the nearest names.
     """
-    word = word.removeprefix("package:")
+    word = storable(word.removeprefix("package:"))
     by_name = connection.execute(select(RawDataPackage.id).where(RawDataPackage.name == word)).scalar()
     if by_name is not None:
         return by_name

@@ -66,7 +66,7 @@ ROUTES = text(
 
 STAGING = text(
     """
-    select l.full_name as location, j.until, j.requested_by, j.reason
+    select j.id, l.full_name as location, j.until, j.requested_by, j.reason
     from staging_job j join staging_job_package p on p.staging_job_id = j.id
     join data_location l on l.id = j.data_location_id
     where p.raw_data_package_id = :package_id and j.state = 'active' and j.until > now() order by j.until
@@ -125,6 +125,7 @@ class Route:
 class Wish:
     """An active StagingJob."""
 
+    id: int
     location: str
     until: datetime
     requested_by: str
