@@ -1,4 +1,4 @@
-"""`python -m include.sandbox start|stop|status|run|clean`: what `make` and `dts sandbox` call."""
+"""`python -m include.sandbox run|clean|supervise`: what `make` calls, and what `dts sandbox start` leaves running."""
 
 import sys
 
@@ -14,29 +14,6 @@ app = typer.Typer(help="A whole observatory on one machine.", no_args_is_help=Tr
 def run() -> None:
     """Start it and keep it until Ctrl-C."""
     background.run_foreground(on_progress=typer.echo)
-
-
-@app.command()
-def start() -> None:
-    """Start it in the background."""
-    for line in background.description(background.start_in_background(on_progress=typer.echo)):
-        typer.echo(line)
-
-
-@app.command()
-def stop() -> None:
-    """Stop it."""
-    background.stop()
-
-
-@app.command()
-def status() -> None:
-    """Show what runs."""
-    found = background.status()
-    for line in background.description(found.state):
-        typer.echo(line)
-    for process in found.processes:
-        typer.echo(f"  {process.name:<24} {process.pid:>8}  {'up' if process.alive else 'DEAD'}")
 
 
 @app.command()

@@ -29,10 +29,10 @@ from include.sandbox.accounts import (
     private_folder,
     unprivileged_account,
 )
-from include.sandbox.ports import LOOPBACK, port_to_use
-from include.sandbox.process import Command, Daemon
+from include.sandbox.ports import LOOPBACK
 from include.sandbox.programs import Programs
 from include.sandbox.reach import is_reachable_by_others, link_tree
+from include.sandbox.server import Server
 
 SUPERUSER = "postgres"
 _CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -44,7 +44,7 @@ _ALWAYS = (
 )
 
 
-class Postgres:
+class Postgres(Server):
     """One PostgreSQL server; `folder` gets its data and its log."""
 
     def __init__(
@@ -57,13 +57,10 @@ class Postgres:
         account: Account | None = None,
         durable: bool = False,
     ) -> None:
-        self.folder = folder
-        self.port = port_to_use(port, server="PostgreSQL", setting=setting)
+        super().__init__("PostgreSQL", folder=folder, port=port, setting=setting, account=account)
         self.password = secrets.token_urlsafe(24)
         self._binaries = (programs or Programs.of_this_environment()).postgres_folder / "bin"
-        self._account = account
         self._durable = durable
-        self._daemon: Daemon | None = None
 
     @classmethod
     @contextmanager
@@ -79,36 +76,21 @@ class Postgres:
             home,
             reachable_programs,
         ):
-            server = cls(
-                folder=home,
-                port=port,
-                programs=reachable_programs,
-                account=account,
-                durable=durable,
-            )
+            server = cls(folder=home, port=port, programs=reachable_programs, account=account, durable=durable)
             server.initialise()
-            server.start()
-            try:
+            with server:
+                server.start()
                 yield server
-            finally:
-                server.stop()
 
     @property
     def data(self) -> Path:
         """The data folder."""
         return self.folder / "data"
 
-    @property
-    def daemon(self) -> Daemon:
-        """The running server's process."""
-        if self._daemon is None:
-            raise SandboxError("PostgreSQL has not been started.")
-        return self._daemon
-
     def initialise(self) -> None:
         """Make the data folder, with `self.password` for the superuser."""
-        private_folder(self.folder, account=self._account)
-        password_file = private_file(self.folder / "password", self.password, account=self._account)
+        private_folder(self.folder, account=self.account)
+        password_file = private_file(self.folder / "password", self.password, account=self.account)
         arguments = [
             "--no-sync",
             "--no-instructions",
@@ -129,9 +111,9 @@ class Postgres:
             check=False,
             cwd="/",
             env={"LANG": "C"},
-            user=self._account.uid if self._account else None,
-            group=self._account.gid if self._account else None,
-            extra_groups=[] if self._account else None,
+            user=self.account.uid if self.account else None,
+            group=self.account.gid if self.account else None,
+            extra_groups=[] if self.account else None,
         )
         password_file.unlink()
         if run.returncode:
@@ -140,24 +122,13 @@ class Postgres:
     def start(self) -> None:
         """Start the server on its data folder and return once it answers."""
         options = (*_ALWAYS, *(() if self._durable else _CARELESS), f"port={self.port}")
-        command = Command(
-            name="PostgreSQL",
-            arguments=(
-                self._binaries / "postgres",
-                "-D",
-                self.data,
-                *(part for option in options for part in ("-c", option)),
-            ),
-            log=self.folder / "postgres.log",
-            account=self._account,
+        settings = (part for option in options for part in ("-c", option))
+        self._begin(
+            *(self._binaries / "postgres", "-D", self.data, *settings),
+            log="postgres.log",
+            ready=self._answers,
             stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for every client to leave
         )
-        self._daemon = Daemon.start(command, ready=self._answers)
-
-    def stop(self) -> None:
-        """Stop it; connected clients are cut off."""
-        if self._daemon is not None:
-            self._daemon.stop()
 
     def url(self, database: str, *, user: str = SUPERUSER, password: str | None = None) -> str:
         """Return the SQLAlchemy URL of a database (psycopg 3)."""

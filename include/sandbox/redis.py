@@ -12,14 +12,13 @@ from typing import Self
 
 import redis
 
-from include.errors import SandboxError
 from include.sandbox.accounts import Account, private_file, private_folder
-from include.sandbox.ports import LOOPBACK, answers, port_to_use
-from include.sandbox.process import Command, Daemon
+from include.sandbox.ports import LOOPBACK, answers
 from include.sandbox.programs import Programs
+from include.sandbox.server import Server
 
 
-class Redis:
+class Redis(Server):
     """One Redis server on loopback, with a password; it keeps nothing on disk."""
 
     def __init__(
@@ -31,12 +30,9 @@ class Redis:
         programs: Programs | None = None,
         account: Account | None = None,
     ) -> None:
-        self.folder = folder
-        self.port = port_to_use(port, server="Redis", setting=setting)
+        super().__init__("Redis", folder=folder, port=port, setting=setting, account=account)
         self.password = secrets.token_urlsafe(24)
         self._program = (programs or Programs.of_this_environment()).named("redis-server")
-        self._account = account
-        self._daemon: Daemon | None = None
 
     @classmethod
     @contextmanager
@@ -46,23 +42,13 @@ class Redis:
         Raises:
             SandboxError: the port is taken, or the server did not start.
         """
-        server = cls(folder=folder, port=port)
-        server.start()
-        try:
+        with cls(folder=folder, port=port) as server:
+            server.start()
             yield server
-        finally:
-            server.stop()
-
-    @property
-    def daemon(self) -> Daemon:
-        """The running server's process."""
-        if self._daemon is None:
-            raise SandboxError("Redis has not been started.")
-        return self._daemon
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        private_folder(self.folder, account=self._account)
+        private_folder(self.folder, account=self.account)
         lines = (
             f"bind {LOOPBACK}",
             f"port {self.port}",
@@ -71,19 +57,8 @@ class Redis:
             f'dir "{self.folder}"',
         )
         # The password stands in a file and not on the command line, which everybody on the machine can read.
-        configuration = private_file(self.folder / "redis.conf", "\n".join((*lines, "")), account=self._account)
-        command = Command(
-            name="Redis",
-            arguments=(self._program, configuration),
-            log=self.folder / "redis.log",
-            account=self._account,
-        )
-        self._daemon = Daemon.start(command, ready=self._answers)
-
-    def stop(self) -> None:
-        """Stop it."""
-        if self._daemon is not None:
-            self._daemon.stop()
+        configuration = private_file(self.folder / "redis.conf", "\n".join((*lines, "")), account=self.account)
+        self._begin(self._program, configuration, log="redis.log", ready=self._answers)
 
     def url(self, database: int) -> str:
         """Return the URL of one of its numbered databases."""

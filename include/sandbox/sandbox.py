@@ -15,7 +15,7 @@ from typing import Self
 
 from include.errors import SandboxError
 from include.lanes import all_lanes
-from include.sandbox.accounts import Account, private_file
+from include.sandbox.accounts import private_file
 from include.sandbox.accounts_of_sites import Accounts
 from include.sandbox.airflow_config import AirflowConfig, made_users
 from include.sandbox.airflow_processes import START_SECONDS, AirflowProcesses
@@ -110,10 +110,6 @@ class Sandbox:
     def kill_worker(self, host: str) -> None:
         """Kill the worker of a host and its tasks at once, as a power cut would."""
         self._running_airflow().kill_worker(host)
-
-    def account_of_site(self, short_name: str) -> Account | None:
-        """Return whose files a site's are (to give it files from outside); None: this user's own."""
-        return self._accounts.of_site(short_name)
 
     def api(self, user: str = "admin") -> AirflowApi:
         """Return a REST client, logged in."""

@@ -24,9 +24,9 @@ from include.sandbox.accounts import (
     running_as_root,
 )
 from include.sandbox.keys import KeyPair
-from include.sandbox.ports import LOOPBACK, answers, port_to_use
-from include.sandbox.process import Command, Daemon
+from include.sandbox.ports import LOOPBACK, answers
 from include.sandbox.programs import Programs
+from include.sandbox.server import Server
 
 _PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")
 _SSHD_CONFIG = """\
@@ -57,7 +57,7 @@ class Implementation(StrEnum):
     ASYNCSSH = "asyncssh"
 
 
-class Sftp:
+class Sftp(Server):
     """One SFTP server that shows the files of the account it runs as. `folder` gets its keys, configuration and log."""
 
     host = LOOPBACK
@@ -73,13 +73,10 @@ class Sftp:
         account: Account | None = None,
         implementation: Implementation | None = None,
     ) -> None:
-        self.folder = folder
-        self.port = port_to_use(port, server="the SFTP server", setting=setting)
+        super().__init__(f"SFTP server of {_user(account)}", folder=folder, port=port, setting=setting, account=account)
         self.implementation = implementation or default_implementation()
-        self.account = account
         self._programs = programs or Programs.of_this_environment()
         self._code = code or Path(__file__).resolve().parents[2]
-        self._daemon: Daemon | None = None
         private_folder(folder, account=account)
         self.host_key = KeyPair.made(folder / "host_key", account=account)
 
@@ -97,29 +94,19 @@ class Sftp:
         Raises:
             SandboxError: the port is taken, or the server did not start.
         """
-        server = RunningSftp(folder=folder, port=port, implementation=implementation)
-        server.start(authorized=(server.client_key.public,))
-        try:
+        with RunningSftp(folder=folder, port=port, implementation=implementation) as server:
+            server.start(authorized=(server.client_key.public,))
             yield server
-        finally:
-            server.stop()
 
     @property
     def user(self) -> str:
         """The account to log in as."""
-        return self.account.name if self.account else pwd.getpwuid(os.geteuid()).pw_name
+        return _user(self.account)
 
     @property
     def known_hosts_line(self) -> str:
         """What a client puts into its known_hosts."""
         return f"[{self.host}]:{self.port} {self.host_key.public}"
-
-    @property
-    def daemon(self) -> Daemon:
-        """The running server's process."""
-        if self._daemon is None:
-            raise SandboxError("The SFTP server has not been started.")
-        return self._daemon
 
     def start(self, *, authorized: tuple[str, ...]) -> None:
         """Start it for the owners of these public keys and return once it answers."""
@@ -129,22 +116,12 @@ class Sftp:
             account=self.account,
         )
         arguments = self._openssh(keys) if self.implementation is Implementation.OPENSSH else self._asyncssh(keys)
-        command = Command(
-            name=f"SFTP server of {self.user}",
-            arguments=arguments,
-            log=self.folder / "sftp.log",
-            environment={
-                "PYTHONPATH": str(self._code),
-                **self._programs.environment_variables,
-            },
-            account=self.account,
+        self._begin(
+            *arguments,
+            log="sftp.log",
+            ready=lambda: answers(self.port),
+            environment={"PYTHONPATH": str(self._code), **self._programs.environment_variables},
         )
-        self._daemon = Daemon.start(command, ready=lambda: answers(self.port))
-
-    def stop(self) -> None:
-        """Stop it and cut off its clients."""
-        if self._daemon is not None:
-            self._daemon.stop()
 
     def _openssh(self, authorized_keys: Path) -> tuple[str | Path, ...]:
         sshd = environment.sshd()
@@ -186,6 +163,10 @@ class RunningSftp(Sftp):
         self.client_key = KeyPair.made(folder / "client_key")
         self.known_hosts = folder / "known_hosts"
         self.known_hosts.write_text(f"{self.known_hosts_line}\n")
+
+
+def _user(account: Account | None) -> str:
+    return account.name if account else pwd.getpwuid(os.geteuid()).pw_name
 
 
 def default_implementation() -> Implementation:
