@@ -12,9 +12,11 @@ from sqlalchemy import Engine, make_url
 
 from include.errors import BadInputError
 from include.ops_db.engine import ops_db_engine
+from include.ops_db.marks import MarksInOpsDb
 from include.settings import settings
 from include.storage.disk import DiskStorage
 from include.storage.interface import Storage
+from include.storage.mark import Mark
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.storage.sftp import SftpStorage
@@ -54,9 +56,10 @@ def open_storage(full_name: str) -> Storage:
     location = topology().location(full_name)
     if location.storage.type == "s3":
         return S3Storage(s3_address(BaseHook.get_connection(full_name), bucket=location.storage.bucket))
+    mark = Mark(full_name, MarksInOpsDb(engine()))
     if location.is_disk_on(this_host()):
-        return DiskStorage(Path(location.storage.root))
-    return SftpStorage(sftp_address(BaseHook.get_connection(full_name), root=location.storage.root))
+        return DiskStorage(Path(location.storage.root), mark=mark)
+    return SftpStorage(sftp_address(BaseHook.get_connection(full_name), root=location.storage.root), mark=mark)
 
 
 def s3_address(connection: Connection, *, bucket: str) -> S3Address:

@@ -3,11 +3,13 @@
 A file gets its name only when it is complete and on the disk: `<name>.<unique>.part`, fsync, rename, fsync of the
 folder.
 Symbolic links may lead about inside the root; one that leads out, or that stands where a file should be, is refused.
-A root that is not there is never made and never taken for an empty one: the disk is probably not mounted.
+A root that is not there is never made and never taken for an empty one: the disk is probably not mounted. So it is with
+one that lacks the location's mark (mark.py), where one is asked for.
 """
 
 import errno
 import io
+import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from include.errors import BadInputError, DtsError, MissingFileError, NoSpaceError, PermanentError, TransientError
 from include.storage.interface import CHUNK_BYTES, Chunk, FileStat, Space
+from include.storage.mark import MARK, Mark, UnmarkedError
 from include.storage.part_names import is_part_name, part_name
 from include.storage.paths import checked_folder, checked_path
 from include.storage.sized import sized
@@ -24,12 +27,18 @@ from include.storage.sized import sized
 # A folder can vanish between making it and using it, when somebody deletes the last other file in it.
 FOLDER_TRIES = 50
 
+logger = logging.getLogger(__name__)
+
 
 class DiskStorage:
-    """The files below `root`, which must exist."""
+    """The files below `root`, which must exist, and have the mark if there is one."""
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    _mark: Mark | None = None
+    _looked = False
+
+    def __init__(self, root: str | os.PathLike[str], *, mark: Mark | None = None) -> None:
         self.root = Path(root)
+        self._mark = mark
 
     def stat(self, path: str) -> FileStat | None:
         with self._errors(path):
@@ -177,9 +186,49 @@ class DiskStorage:
     def _require_root(self) -> None:
         if not self.root.is_dir():
             raise TransientError(f"folder {self.root} is not there: is its disk mounted on {os.uname().nodename}?")
+        if self._mark is not None:
+            self._require_mark(self._mark)
+
+    def _require_mark(self, mark: Mark) -> None:
+        try:
+            mark.require(_content(self.root / MARK), root=str(self.root), at=f"on {os.uname().nodename}")
+        except UnmarkedError:
+            if not mark.marks.may_be_set(mark.full_name, lambda path: os.path.lexists(self.root / path)):
+                raise
+            try:
+                self._set_mark(mark)
+            except OSError as error:  # the disk is the right one all the same; whoever may write to it marks it
+                logger.warning("%s cannot be marked as %s's: %s", self.root, mark.full_name, error)
+
+    def _set_mark(self, mark: Mark) -> None:
+        part = self.root / part_name(MARK)
+        try:
+            with part.open("xb") as opened:
+                opened.write(mark.content)
+                opened.flush()
+                os.fsync(opened.fileno())
+            part.rename(self.root / MARK)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        _fsync_folder(self.root)
+        mark.marks.was_set(mark.full_name)
+        logger.info("%s is marked as the folder of %s.", self.root, mark.full_name)
+
+    def _look_once(self) -> None:
+        """Mark it while what is known to be there is there: later on the first file that is missed may be the only one.
+
+        Raises:
+            PermanentError: it is another location's.
+        """
+        if self._mark is not None and not self._looked:
+            with suppress(TransientError):  # whoever misses a file, or writes one, hears of it
+                self._require_root()
+                self._looked = True
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
+        self._look_once()
         try:
             yield
         except OSError as error:
@@ -209,6 +258,13 @@ def _disk_error(error: OSError, path: Path) -> DtsError:
             return TransientError(f"{path} (on {host}): {error.strerror or error}")
 
 
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def _file_stat(path: str, status: os.stat_result) -> FileStat:
     modified_at = datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
     return FileStat(path=path, size_bytes=status.st_size, modified_at=modified_at)
@@ -223,7 +279,7 @@ def _files_below(folder: Path, prefix: str) -> Iterator[FileStat]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
-        elif entry.is_file(follow_symlinks=False) and not is_part_name(entry.name):
+        elif entry.is_file(follow_symlinks=False) and not is_part_name(entry.name) and prefix + entry.name != MARK:
             with suppress(FileNotFoundError):  # deleted since
                 yield _file_stat(f"{prefix}{entry.name}", entry.stat(follow_symlinks=False))
 

@@ -1,6 +1,7 @@
 """Which relative paths are accepted. Everything else is refused before anything is touched."""
 
 from include.errors import BadInputError
+from include.storage.mark import MARK
 
 
 def checked_path(path: str) -> str:
@@ -23,6 +24,8 @@ def _why_refused(path: str) -> str | None:
         return "it is absolute"
     if "\0" in path:
         return "it contains a NUL"
+    if path == MARK:
+        return "it is the mark of the location itself"
     components = path.split("/")
     if ".." in components:
         return "it contains '..'"

@@ -9,19 +9,23 @@ import os
 import posixpath
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
 
 import asyncssh
 
 from include.errors import MissingFileError, NoSpaceError, TransientError
 from include.storage.interface import Chunk, FileStat, Space
+from include.storage.mark import MARK, Mark, UnmarkedError
 from include.storage.part_names import is_part_name, part_name
 from include.storage.paths import checked_folder, checked_path
 from include.storage.sftp_connection import SftpAddress, SftpConnection
+from include.storage.sftp_mark import require_mark, set_mark
 from include.storage.sized import sized
 
 # Four of OpenSSH's largest requests (255 kB), so that none is a small remainder.
@@ -31,6 +35,8 @@ PIECE_BYTES = 4 * 255 * 1024
 LINK_BYTES_PER_SECOND = 125_000_000
 FEWEST_PIECES = 4
 MOST_PIECES = 32
+
+Result = TypeVar("Result")
 
 FOLDER_TRIES = 5  # a folder can vanish between making and using it, when somebody deletes the last other file in it
 FULL_BYTES = 16 * 1024 * 1024  # SFTP 3 has no error for a full disk: a failed write with less than this free is one
@@ -51,17 +57,18 @@ def pieces_under_way(round_trip_seconds: float) -> int:
 
 
 class SftpStorage:
-    """The files below `address.root`, which must exist."""
+    """The files below `address.root`, which must exist, and have the mark if there is one."""
 
-    def __init__(self, address: SftpAddress) -> None:
+    def __init__(self, address: SftpAddress, *, mark: Mark | None = None) -> None:
         self.address = address
+        self.mark = mark
         self._connection = SftpConnection(address)
 
     def stat(self, path: str) -> FileStat | None:
-        return self._connection.run(self._stat(checked_path(path)), path)
+        return self._run(lambda: self._stat(checked_path(path)), path)
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        file, size = self._connection.run(self._open(checked_path(path)), path)
+        file, size = self._run(lambda: self._open(checked_path(path)), path)
         under_way: deque[tuple[int, Future[bytes]]] = deque()
         try:
             end = size if length is None else offset + length
@@ -89,7 +96,7 @@ class SftpStorage:
     def write(self, path: str, chunks: Iterable[Chunk], *, size_bytes: int | None = None) -> None:
         final = self._absolute(checked_path(path))
         part = posixpath.join(posixpath.dirname(final), part_name(posixpath.basename(final)))
-        file = self._connection.run(self._open_part(part), path)
+        file = self._run(lambda: self._open_part(part), path)
         try:
             self._fill(file, sized(chunks, size_bytes=size_bytes, what=self._place(path)), path=path)
             self._connection.run(self._finish(file, part, final), path)
@@ -100,24 +107,44 @@ class SftpStorage:
 
     def rename(self, path: str, to: str) -> bool:
         """Give a file another name at the server; False if it is not there. No bytes are moved."""
-        return self._connection.run(self._rename(checked_path(path), checked_path(to)), path)
+        return self._run(lambda: self._rename(checked_path(path), checked_path(to)), path)
 
     def delete(self, path: str) -> bool:
-        return self._connection.run(self._delete(checked_path(path)), path)
+        return self._run(lambda: self._delete(checked_path(path)), path)
 
     def list(self, prefix: str = "") -> Iterator[FileStat]:
         waiting = [checked_folder(prefix)]
         while waiting:
             folder = waiting.pop()
-            found = self._connection.run(self._listed(folder), folder)
+            found = self._run(partial(self._listed, folder), folder)
             yield from found.files
             waiting += found.folders
 
     def space(self) -> Space | None:
-        return self._connection.run(self._space(), "")
+        return self._run(self._space, "")
 
     def close(self) -> None:
         self._connection.close()
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, Result]], path: str) -> Result:
+        """Do it; where the root lacks its mark, and may have it, set it and do it again."""
+        try:
+            return self._connection.run(work(), path)
+        except UnmarkedError as error:
+            if self.mark is None or not self.mark.marks.may_be_set(self.mark.full_name, self._holds):
+                raise
+            self._connection.run(self._set_mark(self.mark, error), MARK)
+            self.mark.marks.was_set(self.mark.full_name)
+        return self._connection.run(work(), path)
+
+    def _holds(self, path: str) -> bool:
+        async def found() -> bool:
+            return await (await self._connection.client()).lexists(self._absolute(path))
+
+        return self._connection.run(found(), path)
+
+    async def _set_mark(self, mark: Mark, unmarked: UnmarkedError) -> None:
+        await set_mark(await self._connection.client(), mark, root=self.address.root, unmarked=unmarked)
 
     def _absolute(self, path: str) -> str:
         return posixpath.join(self.address.root, path) if path else self.address.root
@@ -176,6 +203,7 @@ class SftpStorage:
         for _ in range(FOLDER_TRIES):
             with suppress(asyncssh.SFTPNoSuchFile):
                 return await client.open(part, "xb")
+            await self._require_root(client)
             await self._make_folders(client, posixpath.dirname(part))
         return await client.open(part, "xb")
 
@@ -241,14 +269,17 @@ class SftpStorage:
                 path = posixpath.join(folder, name)
                 if _is_folder(entry.attrs) and name not in (".", ".."):
                     found.folders.append(path)
-                elif _is_file(entry.attrs) and not is_part_name(name):
+                elif _is_file(entry.attrs) and not is_part_name(name) and path != MARK:
                     found.files.append(_file_stat(path, entry.attrs))
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNotADirectory):
+            pass
+        if not found.files and not found.folders:
             await self._require_root(client)
         return found
 
     async def _space(self) -> Space | None:
         client = await self._connection.client()
+        await self._require_root(client)
         try:
             found = await client.statvfs(self.address.root)
         except asyncssh.SFTPOpUnsupported:
@@ -266,6 +297,8 @@ class SftpStorage:
             raise TransientError(
                 f"folder {self.address.root} is not there at {self.address.place}: is its disk mounted?"
             )
+        if self.mark is not None:
+            await require_mark(client, self.mark, root=self.address.root, place=self.address.place)
 
 
 def _pieces(chunks: Iterable[Chunk]) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ import pytest
 from include.sandbox.layout import CLONE, Layout
 from include.sandbox.ports import free_port
 from include.sandbox.state import State
+from include.storage.mark import MARK
 from tests.commands.survivors import daemons_of, survivors
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -122,7 +123,7 @@ def test_sources_and_buffers_are_empty_afterwards(ran: Ran) -> None:
 
 def files_below(folder: Path, *, strip: int) -> dict[str, bytes]:
     """Return the content of every file, by its path without the first `strip` folders."""
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path != folder / MARK)
     return {"/".join(path.relative_to(folder).parts[strip:]): path.read_bytes() for path in files}
 
 

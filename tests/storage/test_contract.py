@@ -27,7 +27,22 @@ ODD_PATHS = (
     "x" * 200,
 )
 
-REFUSED_PATHS = ("", "/", "/etc/passwd", "..", "a/../b", "a/..", "../a", "a//b", "./a", "a/.", "a/", "a\0b", "\udce4")
+REFUSED_PATHS = (
+    "",
+    "/",
+    "/etc/passwd",
+    "..",
+    "a/../b",
+    "a/..",
+    "../a",
+    "a//b",
+    "./a",
+    "a/.",
+    "a/",
+    "a\0b",
+    "\udce4",
+    ".dts_location",
+)
 
 
 def content_of(storage: Storage, path: str) -> bytes:

@@ -41,6 +41,8 @@ class DataLocation(Base):
     priority: Mapped[int] = mapped_column(Integer)
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     """False once it left the topology."""
+    marked_at: Mapped[datetime | None]
+    """When its folder was first given a mark, without which nothing there is called missing; None: it is new."""
     measurement_asked_at: Mapped[datetime | None]
     """When one of its hosts was last asked to look at it, because nobody had for a while."""
 
