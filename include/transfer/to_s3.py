@@ -249,7 +249,7 @@ class _Upload:
             return self._idle.get_nowait()
         except Empty:
             storage = self._origin.storage
-            return SftpStorage(storage.address) if isinstance(storage, SftpStorage) else storage
+            return SftpStorage(storage.address, mark=storage.mark) if isinstance(storage, SftpStorage) else storage
 
     def _told(self, error: DtsError) -> DtsError:
         """What is wrong with the origin's copy is its damage; everything else is as it was."""
