@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from include.airflow_glue.connections import engine, topology
 from include.lanes import Lane
-from include.lifecycle.preview import preview, sentences
+from include.lifecycle.preview import brake_sentence, preview, sentences
 from include.operations.stage import Selection
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,8 @@ def would_delete(lane: Lane, *, selection: Selection) -> list[str]:
         return []
     with Session(engine()) as session:
         answers = preview(session, topology=topology(), location=lane.location, packages=selection.packages)
-    lines = sentences(answers)
+        brake = brake_sentence(session, topology(), lane.location, answers)
+    lines = sentences(answers) if brake is None else [brake, *sentences(answers)]
     for line in lines:
         logger.info("%s", line)
     more = len(lines) - SHOWN

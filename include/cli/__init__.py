@@ -5,11 +5,14 @@ status       a table per stage and site, and the filings that were refused
 explain      where an observation, a package or an operation is, why, and what comes next
 flag         have an observation's packages overtake others
 retry        try failed operations again
+delete       what would go from where, and why not; or ask that packages go, through the gate
+brake        questions of the brake on deletion: list, show, approve, refuse, lift
 stage        bring packages to a PROCESSING location until a date
 staging      list, show, extend, release StagingJobs
 pin          keep packages from being deleted; unpin: no longer
 override     two people let copies go with fewer archive copies than policy asks for
 policy       what is kept where and for how long; what another topology file would free
+capacity     what comes in, goes out and lies at each location, and when it is full, also with an outage
 doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
 topology     validate, apply, show the topology; queues of a worker; pools for Airflow
 db           bring ops-db to a version of its schema
@@ -26,7 +29,10 @@ from collections.abc import Sequence
 import typer
 
 from include.cli import (
+    brake,
+    capacity,
     db,
+    delete,
     doctor,
     explain,
     flag,
@@ -62,6 +68,9 @@ app.add_typer(override.app, name="override")
 app.add_typer(policy.app, name="policy")
 app.command()(doctor.doctor)
 app.add_typer(staging.app, name="staging")
+app.command()(delete.delete)
+app.command()(capacity.capacity)
+app.add_typer(brake.app, name="brake")
 app.add_typer(topology.app, name="topology")
 app.add_typer(db.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")

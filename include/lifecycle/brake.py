@@ -96,6 +96,15 @@ class Found(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Going:
+    """A package that would go, where no row of a query says so."""
+
+    id: int
+    copies: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class At:
     """A location whose copies would go."""
 

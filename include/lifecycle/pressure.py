@@ -29,6 +29,14 @@ GOING = text(
     """
 )
 
+NEWEST_CONDITION = text("select condition from location_change where data_location_id = :here order by id desc limit 1")
+
+
+def is_pressed(session: Session, *, data_location_id: int) -> bool:
+    """Tell whether a location is so full that deletion makes room, as far as anybody has looked."""
+    newest = session.execute(NEWEST_CONDITION, {"here": data_location_id}).scalar()
+    return newest in {Condition.PRESSED, Condition.FULL}
+
 
 def how_much_to_free(session: Session, *, location: DataLocation) -> int:
     """Return how many bytes deletion by pressure has to free at a location; 0: it is not pressed, or nobody knows.

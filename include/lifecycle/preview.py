@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from include.lifecycle.gate import Allowed, allow_deletion
+from include.lifecycle.brake import At, Going, judge
+from include.lifecycle.gate import Allowed, would_say
+from include.lifecycle.pressure import is_pressed
 from include.lifecycle.retention import packages_here
 from include.ops_db.places import location_id, require_applied
+from include.plurals import counted
 from include.topology import DataLocation, Topology
 
 PACKAGES_A_PREVIEW = 2000
@@ -44,26 +47,20 @@ def preview(
     """
     applied = require_applied(session, topology)
     now = session.execute(select(func.now())).scalar_one()
-    found = packages_here(
-        session, data_location_id=location_id(session, location.full_name), names=list(packages), most=most
-    )
+    here = location_id(session, location.full_name)
+    pressure = is_pressed(session, data_location_id=here)
+    found = packages_here(session, data_location_id=here, names=list(packages), most=most)
     previews = []
     for row in found:
-        attempt = session.begin_nested()
-        try:
-            answer = allow_deletion(
-                session,
-                raw_data_package_id=row.id,
-                location=location,
-                topology=topology,
-                topology_version_id=applied.version_id,
-                operation_id=0,
-                run_id=None,
-                requested_by="preview",
-                now=now,
-            )
-        finally:
-            attempt.rollback()  # also gives the locks back
+        answer = would_say(
+            session,
+            raw_data_package_id=row.id,
+            location=location,
+            topology=topology,
+            topology_version_id=applied.version_id,
+            now=now,
+            pressure=pressure,
+        )
         previews.append(
             Preview(
                 raw_data_package_id=row.id,
@@ -76,6 +73,26 @@ def preview(
             )
         )
     return previews
+
+
+def brake_sentence(
+    session: Session, topology: Topology, location: DataLocation, previews: Sequence[Preview]
+) -> str | None:
+    """Say what the brake would hold back of what the gate would let go at `location`; None: nothing."""
+    going = [
+        Going(id=row.raw_data_package_id, copies=row.copies, size_bytes=row.size_bytes)
+        for row in previews
+        if row.may_go and row.location == location.full_name
+    ]
+    here = location_id(session, location.full_name)
+    judged = judge(At(session=session, topology=topology, location=location, data_location_id=here), going)
+    said = []
+    if judged.over is not None:
+        said.append(f"A person would be asked first: {judged.over.why}")
+    if judged.held:
+        numbers = ", ".join(str(number) for number in sorted({brake for brake, _ in judged.held.values()}))
+        said.append(f"{counted(len(judged.held), 'package')} held back by the brake (question {numbers}).")
+    return f"{location.full_name}: {' '.join(said)}" if said else None
 
 
 def sentences(previews: Sequence[Preview], *, most: int = PACKAGES_A_PREVIEW) -> list[str]:

@@ -78,8 +78,6 @@ ASK = text(
     """
 )
 
-NEWEST_CONDITION = text("select condition from location_change where data_location_id = :here order by id desc limit 1")
-
 HOW_FULL = text(
     """
     select l.id, l.full_name, l.site, l.location_type, latest.measured_at, latest.trouble, latest.stored_bytes,
@@ -246,9 +244,3 @@ def how_full(session: Session | Connection, *, full_name: str | None = None) -> 
             changed_at=row.changed_at,
         )
     return found
-
-
-def is_pressed(session: Session | Connection, *, data_location_id: int) -> bool:
-    """Tell whether a location is so full that deletion makes room, as far as anybody has looked."""
-    newest = session.execute(NEWEST_CONDITION, {"here": data_location_id}).scalar()
-    return newest in {Condition.PRESSED, Condition.FULL}

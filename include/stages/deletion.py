@@ -25,20 +25,23 @@ time is `missing`; the explanation names it too.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from include.errors import DtsError, IntegrityError, LeaseLostError, PermanentError, TransientError, WaitingError
 from include.lifecycle.brake import At, hold_back
 from include.lifecycle.copies import BEGUN
+from include.lifecycle.deletion_requests import requested_by
 from include.lifecycle.gate import Allowed, NothingToDelete, Refused, allow_deletion
 from include.lifecycle.lease_watch import LeaseWatch
 from include.lifecycle.leftovers import sweep_parts
 from include.lifecycle.package_lock import change_copies, lock_package
+from include.lifecycle.pressure import how_much_to_free, is_pressed
 from include.lifecycle.preview import preview
 from include.lifecycle.removal import DoomedCopy, Fate, doomed_copies, remove, what_is_left
-from include.lifecycle.retention import candidates
+from include.lifecycle.retention import candidates, mark_deletion_possible
 from include.operations.patience import ask_again
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, FailedWith, Planning, Work
@@ -64,13 +67,15 @@ REQUESTED_BY = "policy"
 
 def plan(planning: Planning) -> None:
     """Want an operation for each package that may probably go from here, or whose deletion was left half done."""
-    found = candidates(
-        planning.session,
-        data_location_id=planning.data_location_id,
-        policy=planning.topology.policy,
-        now=planning.now,
-        most=PACKAGES_A_QUESTION,
-    )
+    if planning.location.location_type is LocationType.SOURCE:
+        mark_deletion_possible(
+            planning.session,
+            data_location_id=planning.data_location_id,
+            policy=planning.topology.policy,
+            now=planning.now,
+            most=PACKAGES_A_PLAN,
+        )
+    found = _found(planning)
     judged = hold_back(
         At(
             session=planning.session,
@@ -100,6 +105,28 @@ def plan(planning: Planning) -> None:
             for row in going[:PACKAGES_A_PLAN]
         ],
     )
+
+
+def _found(planning: Planning) -> list[Row[tuple[int, str, int, int, bool]]]:
+    """Return what may go by its age; if the location is too full, besides it as much as makes room, no more."""
+    look = partial(
+        candidates,
+        planning.session,
+        data_location_id=planning.data_location_id,
+        policy=planning.topology.policy,
+        now=planning.now,
+        most=PACKAGES_A_QUESTION,
+    )
+    found = list(look())
+    needed = how_much_to_free(planning.session, location=planning.location) - sum(row.size_bytes for row in found)
+    if needed <= 0:
+        return found
+    known = {row.id for row in found}
+    for row in look(pressure=True):
+        if row.id not in known and needed > 0:
+            found.append(row)
+            needed -= row.size_bytes
+    return found
 
 
 def run(work: Work) -> Done:
@@ -138,8 +165,9 @@ def _ask_the_gate(work: Work, lease: LeaseWatch) -> _Verdict:
             topology_version_id=applied.version_id,
             operation_id=work.lease.operation_id,
             run_id=work.run_id,
-            requested_by=REQUESTED_BY,
+            requested_by=_requested_by(session, work),
             now=session.execute(select(func.now())).scalar_one(),
+            pressure=is_pressed(session, data_location_id=work.lease.data_location_id),
         )
         if isinstance(answer, NothingToDelete):
             return _Verdict(answer, [])
@@ -151,6 +179,13 @@ def _ask_the_gate(work: Work, lease: LeaseWatch) -> _Verdict:
         )
         lease.confirm(session)
     return _Verdict(answer, copies)
+
+
+def _requested_by(session: Session, work: Work) -> str:
+    person = requested_by(
+        session, package=_package_id(work), here=work.lease.data_location_id, operation=work.lease.operation_id
+    )
+    return person or REQUESTED_BY
 
 
 def _refusal(work: Work, answer: Refused, copies: Sequence[DoomedCopy], lease: LeaseWatch) -> Exception:

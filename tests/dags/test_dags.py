@@ -19,9 +19,12 @@ BUNDLE = ROOT / "dags"
 TOPOLOGY = load_topology(SANDBOX)
 LANES = [lane for kind in PLACES for lane in lanes_of_kind(TOPOLOGY, kind)]
 STAGES = [str(kind) for kind in PLACES]
+BESIDE = ["deletion_brake"]
+"""DAGs that are no stage."""
 
 every_lane = pytest.mark.parametrize("lane", LANES, ids=[lane.name for lane in LANES])
 every_stage = pytest.mark.parametrize("stage", STAGES)
+every_dag = pytest.mark.parametrize("dag_id", [*STAGES, *BESIDE])
 
 
 def parse(home: Path, *, hash_seed: int) -> Any:
@@ -61,7 +64,8 @@ def test_the_candidates_are_exactly_the_files_of_the_dags_folder(parsed: Any) ->
 
 
 def test_there_is_one_dag_for_each_stage_in_a_file_of_its_name(parsed: Any) -> None:
-    assert {dag_id: dag["file"] for dag_id, dag in parsed["dags"].items()} == {stage: f"{stage}.py" for stage in STAGES}
+    files = {dag_id: dag["file"] for dag_id, dag in parsed["dags"].items()}
+    assert files == {dag_id: f"{dag_id}.py" for dag_id in (*STAGES, *BESIDE)}
 
 
 def test_the_bundles_code_comes_from_the_checkout(parsed: Any) -> None:
@@ -70,16 +74,21 @@ def test_the_bundles_code_comes_from_the_checkout(parsed: Any) -> None:
 
 def test_parsing_again_with_other_hash_seeds_gives_the_same_dags(parsed: Any, tmp_path: Path) -> None:
     again = parse(tmp_path, hash_seed=4711)
-    for stage in STAGES:
-        assert again["dags"][stage]["serialized"] == parsed["dags"][stage]["serialized"]
+    for dag_id in (*STAGES, *BESIDE):
+        assert again["dags"][dag_id]["serialized"] == parsed["dags"][dag_id]["serialized"]
+
+
+@every_dag
+def test_a_dag_has_a_runbook(parsed: Any, dag_id: str) -> None:
+    for heading in ("**What it does.**", "**Safe to repeat?**", "**When it fails.**", "**To stop it.**"):
+        assert heading in parsed["dags"][dag_id]["doc_md"]
+    assert "data transfer" in parsed["dags"][dag_id]["tags"]
 
 
 @every_stage
-def test_a_dag_has_a_runbook_tags_and_a_name_for_people(parsed: Any, stage: str) -> None:
+def test_a_dag_has_tags_and_a_name_for_people(parsed: Any, stage: str) -> None:
     dag = parsed["dags"][stage]
-    for heading in ("**What it does.**", "**Safe to repeat?**", "**When it fails.**", "**To stop it.**"):
-        assert heading in dag["doc_md"]
-    assert {"data transfer", stage} <= set(dag["tags"])
+    assert stage in dag["tags"]
     assert dag["display_name"] == f"{STAGES.index(stage)} {stage}"
 
 
@@ -104,9 +113,9 @@ def test_only_handovers_have_outlets(parsed: Any, stage: str) -> None:
         assert task["outlets"] == expected, task_id
 
 
-@every_stage
-def test_every_task_has_an_owner_and_is_retried_when_its_process_dies(parsed: Any, stage: str) -> None:
-    for task_id, task in parsed["dags"][stage]["tasks"].items():
+@every_dag
+def test_every_task_has_an_owner_and_is_retried_when_its_process_dies(parsed: Any, dag_id: str) -> None:
+    for task_id, task in parsed["dags"][dag_id]["tasks"].items():
         assert (task["owner"], task["retries"]) == ("data-transfer", 2), task_id
 
 
@@ -143,4 +152,15 @@ def test_the_form_of_each_stage_restricts_it_to_packages_and_a_location(parsed: 
     for stage in STAGES[1:]:
         assert {"packages", "only_location"} <= set(parsed["dags"][stage]["params"])
     assert "dry_run" in parsed["dags"]["deletion"]["params"]
-    assert "until" in parsed["dags"]["staging"]["params"]
+    staging = {"subjects", "until", "reason", "wait", "extend", "release"}
+    assert staging <= set(parsed["dags"]["staging"]["params"])
+
+
+def test_a_question_of_the_brake_that_waits_for_days_holds_nobody_up(parsed: Any) -> None:
+    """It is asked in a DAG of its own, with a run for every location; deletion's own lanes keep their shape."""
+    brake = parsed["dags"]["deletion_brake"]
+    assert brake["tasks"]["find"]["downstream"] == ["ask"]
+    assert brake["tasks"]["ask"]["mapped"]
+    assert {task["queue"] for task in brake["tasks"].values()} == {CONTROL_QUEUE}
+    assert brake["max_active_runs"] > len(lanes_of_kind(TOPOLOGY, OperationKind.DELETION))
+    assert not brake["dagrun_timeout"]

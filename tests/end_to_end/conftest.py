@@ -20,6 +20,7 @@ OVERRIDES = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
 }
 LEASE_SECONDS = 10  # ... and its leases end as soon.
+BRAKE_BYTES = 60_000_000  # More than this is not deleted at once without somebody's yes: test_5_brake.py asks for it.
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,7 @@ def topology_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         host["lease_seconds"] = LEASE_SECONDS
     content["policy"]["clock_seconds"] = 30
     content["policy"]["attempts_max"] = 3
+    content["policy"]["brake"] = {"share": 1, "bytes": BRAKE_BYTES}
     path = tmp_path_factory.mktemp("topology") / "topology.yaml"
     path.write_text(yaml.safe_dump(content))
     return path

@@ -137,7 +137,7 @@ def test_a_refusal_waits_with_the_gates_sentence_and_nothing_goes(observatory, p
     assert operation.not_before is not None
     assert "has 1 verified archive copy at 1 site, and 2 at 2 are needed" in operation.explanation
     assert set(FILES) <= files_at(observatory, "ccat_source")
-    assert package.statuses("ccat_source") == [CopyStatus.PRESENT] * 2
+    assert package.statuses("ccat_source") == [CopyStatus.DELETION_POSSIBLE] * 2
     assert package.records() == []
 
 
@@ -354,7 +354,7 @@ def test_killed_before_the_gates_answer_is_committed_nothing_has_happened(observ
     with pytest.raises(Killed):
         observatory.run(deletion, "ccat_source")
 
-    assert package.statuses("ccat_source") == [CopyStatus.PRESENT] * 2
+    assert package.statuses("ccat_source") == [CopyStatus.DELETION_POSSIBLE] * 2
     assert package.records() == []
 
 
@@ -445,7 +445,7 @@ def test_a_worker_that_was_overtaken_before_the_gate_writes_nothing(observatory,
     monkeypatch.setattr(deletion, "allow_deletion", overtaken)
     assert observatory.run(deletion, "ccat_source").passed_over == 1
     assert package.records() == []
-    assert package.statuses("ccat_source") == [CopyStatus.PRESENT] * 2
+    assert package.statuses("ccat_source") == [CopyStatus.DELETION_POSSIBLE] * 2
 
 
 def test_two_workers_with_the_same_deletion_end_it_together(observatory, package):
