@@ -29,7 +29,7 @@ from include.sandbox.programs import Programs
 from include.sandbox.server import Server
 
 _PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")
-_SSHD_CONFIG = """\
+SSHD_CONFIG = """\
 Port {port}
 ListenAddress {address}
 HostKey {host_key}
@@ -40,10 +40,13 @@ PermitRootLogin prohibit-password
 StrictModes no
 UsePAM no
 PidFile none
+Subsystem sftp internal-sftp
+"""
+"""An OpenSSH server with a key of ours for one account, and its defaults otherwise."""
+_MORE = """\
 # A transfer opens several connections at once; the defaults turn the eleventh away.
 MaxStartups 100
 MaxSessions 100
-Subsystem sftp internal-sftp
 ForceCommand internal-sftp
 DisableForwarding yes
 LogLevel INFO
@@ -129,7 +132,7 @@ class Sftp(Server):
             raise SandboxError("OpenSSH was asked for, but no sshd is installed: install openssh-server.")
         if running_as_root() and self.account is None:
             _PRIVILEGE_SEPARATION_FOLDER.mkdir(mode=0o755, exist_ok=True)
-        text = _SSHD_CONFIG.format(
+        text = (SSHD_CONFIG + _MORE).format(
             port=self.port,
             address=self.host,
             host_key=self.host_key.private,

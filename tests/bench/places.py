@@ -14,25 +14,11 @@ from include.integrity.checksum import BlockHasher
 from include.integrity.manifest import PackageManifest
 from include.link.long_link import Host, LongLink
 from include.sandbox.keys import KeyPair
+from include.sandbox.sftp import SSHD_CONFIG
 from tests.bench.pull_once import Listed
 
 CHUNK = 16 * 1024 * 1024
 PORT = 2222
-
-SSHD_CONFIG = """\
-Port {port}
-ListenAddress {address}
-HostKey {host_key}
-AuthorizedKeysFile {authorized_keys}
-AuthenticationMethods publickey
-PermitRootLogin prohibit-password
-StrictModes no
-UsePAM no
-PidFile none
-Subsystem sftp internal-sftp
-LogLevel ERROR
-"""
-"""OpenSSH's defaults otherwise: MaxStartups 10:30:100 too."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +107,9 @@ def serving(folder: Path, *, link: LongLink | None) -> Iterator[Server]:
     known = folder / "known_hosts"
     known.write_text(f"[{address}]:{port} {host_key.public}\n")
     config = folder / "sshd_config"
-    config.write_text(
-        SSHD_CONFIG.format(port=port, address=address, host_key=host_key.private, authorized_keys=authorized)
-    )
+    # OpenSSH's defaults otherwise: MaxStartups 10:30:100 too.
+    text = SSHD_CONFIG.format(port=port, address=address, host_key=host_key.private, authorized_keys=authorized)
+    config.write_text(f"{text}LogLevel ERROR\n")
     Path("/run/sshd").mkdir(exist_ok=True)
     words = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
     with (folder / "sshd.log").open("wb") as log:
