@@ -4,15 +4,17 @@ import os
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError
 
-from include.errors import BadInputError
+from include.errors import BadInputError, TopologyError
 from include.ops_db.engine import ops_db_engine
 from include.sandbox.layout import CLONE
 from include.sandbox.state import State
 from include.settings import Settings
 from include.topology import Topology, load_topology
+
+APPLIED = text("select document from topology_version order by id desc limit 1")
 
 
 def ops_db_url() -> str:
@@ -65,6 +67,18 @@ def the_topology(named: Path | None = None) -> Topology:
         TopologyError: it cannot be read, or every mistake in it.
     """
     return load_topology(topology_file(named))
+
+
+def applied_topology(connection: Connection) -> Topology:
+    """Return the topology that ops-db holds.
+
+    Raises:
+        TopologyError: none was applied yet.
+    """
+    document = connection.execute(APPLIED).scalar()
+    if document is None:
+        raise TopologyError("No topology was applied to ops-db yet: run `dts topology apply`.")
+    return Topology.model_validate(document)
 
 
 def running_sandbox() -> State | None:

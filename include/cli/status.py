@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
 from include.cli import paper
-from include.cli.place import ops_db
-from include.errors import TopologyError
+from include.cli.place import applied_topology, ops_db
 from include.lanes import all_lanes
-from include.ops_db.tables import TopologyVersion
+from include.lifecycle.alarms import cut_sites, tell
+from include.ops_db.measurements import HowFull, how_full
 from include.topology import OperationKind, Topology
 
 # Live operations only. The sentence is that of the oldest problem: one that failed, else that fails, else the oldest.
@@ -37,8 +38,6 @@ REFUSED = text(
     """
 )
 
-NEWEST_TOPOLOGY = text(f"select document from {TopologyVersion.__tablename__} order by id desc limit 1")  # noqa: S608 - a constant
-
 
 @dataclass(frozen=True)
 class Row:
@@ -53,10 +52,14 @@ class Row:
 
 
 def status() -> None:
-    """Show how every stage does at every site, and which filings were refused in the last day."""
+    """Show how every stage does at every site, which filings were refused in the last day, and how full places are."""
+    now = datetime.now(UTC)
     with ops_db().connect() as connection:
-        rows = _rows(connection)
+        topology = applied_topology(connection)
+        rows = _rows(connection, topology)
         refused = connection.execute(REFUSED).all()
+        places = how_full(connection)
+        cuts = cut_sites(connection)
     paper.table(
         ("stage", "site", "pending", "scheduled", "in progress", "failed", "oldest", "why"),
         [
@@ -80,15 +83,29 @@ def status() -> None:
             ("received (UTC)", "from", "verdict"),
             [(paper.moment(r.received_at), r.received_from, r.verdict) for r in refused],
         )
+    if places:
+        paper.heading("Places")
+        paper.table(
+            ("location", "full", "free", "last looked at (UTC)", "how it is"),
+            [_place(places[each.full_name]) for each in topology.data_locations if each.full_name in places],
+            numbers=("full", "free"),
+        )
+    if alarms := tell(places, topology=topology, cuts=cuts, now=now):
+        paper.heading("Alarms")
+        for alarm in alarms:
+            paper.say(alarm.sentence, style="bold red")
 
 
-def _rows(connection: Connection) -> dict[tuple[OperationKind, str], Row]:
+def _place(place: HowFull) -> tuple[object, ...]:
+    share = "?" if place.share is None else f"{place.share:.0%}"
+    condition = place.condition.replace("_", " ")
+    return place.full_name, share, paper.size(place.free_bytes) or "?", paper.moment(place.measured_at), condition
+
+
+def _rows(connection: Connection, topology: Topology) -> dict[tuple[OperationKind, str], Row]:
     """Return a row for every stage and site of the applied topology, in pipeline order; others at the end."""
-    document = connection.execute(NEWEST_TOPOLOGY).scalar()
-    if document is None:
-        raise TopologyError("No topology was applied to ops-db yet: run `dts topology apply`.")
     found: dict[tuple[OperationKind, str], Row] = defaultdict(Row)
-    for lane in all_lanes(Topology.model_validate(document)):
+    for lane in all_lanes(topology):
         found[lane.kind, lane.location.site] = Row()
     for live in connection.execute(LIVE).mappings():
         values = {key: live[key] for key in live if key not in {"kind", "site"}}

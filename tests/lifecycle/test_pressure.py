@@ -1,0 +1,108 @@
+"""Deletion by pressure frees as much as leads from above the high mark down to the low one, and nothing twice."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from include.lifecycle.pressure import how_much_to_free
+from include.ops_db.places import location_id
+from include.ops_db.states import Condition, CopyStatus, WorkStatus
+from include.ops_db.tables import LocationChange, Operation
+from include.topology import OperationKind, Watermarks
+from tests.lifecycle.test_measuring import night_of, with_watermarks
+from tests.observatory import Observatory
+from tests.stages.test_bundling import add_copy, add_package
+
+BUFFER = "cologne_buffer"
+
+
+def pressed(observatory: Observatory, *, used: int, condition: Condition = Condition.PRESSED) -> None:
+    """Of 10,000 bytes so many are used."""
+    with_watermarks(observatory)
+    night_of(observatory, used=[used], hours=0)
+    with Session(observatory.engine) as session, session.begin():
+        session.add(LocationChange(data_location_id=location_id(session, BUFFER), condition=condition, why="It is so."))
+
+
+def to_free(observatory: Observatory, full_name: str = BUFFER) -> int:
+    with Session(observatory.engine) as session:
+        return how_much_to_free(session, location=observatory.topology.location(full_name))
+
+
+def deleting(observatory: Observatory, package: int, *, status: WorkStatus, attempts: int = 0) -> None:
+    with Session(observatory.engine) as session, session.begin():
+        session.add(
+            Operation(
+                kind=OperationKind.DELETION,
+                data_location_id=location_id(session, BUFFER),
+                raw_data_package_id=package,
+                status=status,
+                attempt_count=attempts,
+                explanation="It goes.",
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("used", "condition", "expected"),
+    [
+        (8600, Condition.PRESSED, 1600),
+        (9600, Condition.FULL, 2600),
+        (7100, Condition.PRESSED, 100),
+        (6900, Condition.PRESSED, 0),
+        (8400, Condition.WELL, 0),
+        (9600, Condition.GONE, 0),
+        (9600, Condition.READ_ONLY, 0),
+    ],
+)
+def test_down_to_the_low_mark_and_no_further(
+    observatory: Observatory, used: int, condition: Condition, expected: int
+) -> None:
+    pressed(observatory, used=used, condition=condition)
+    assert to_free(observatory) == expected
+
+
+def test_where_nobody_has_looked_nothing_is_freed(observatory: Observatory) -> None:
+    assert to_free(observatory) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "left"),
+    [
+        (WorkStatus.PENDING, 0, 600),
+        (WorkStatus.SCHEDULED, 1, 600),
+        (WorkStatus.IN_PROGRESS, 1, 600),
+        (WorkStatus.PENDING, 1, 1600),  # the gate has refused it
+        (WorkStatus.FAILED, 1, 1600),
+        (WorkStatus.COMPLETED, 1, 1600),
+    ],
+)
+def test_what_is_on_its_way_out_is_not_freed_again(
+    observatory: Observatory, status: WorkStatus, attempts: int, left: int
+) -> None:
+    pressed(observatory, used=8600)
+    package = add_package(observatory, size=1000)
+    add_copy(observatory, package, BUFFER)
+    with observatory.engine.begin() as connection:
+        connection.execute(text("update physical_copy set size_bytes = 1000"))
+    deleting(observatory, package, status=status, attempts=attempts)
+    assert to_free(observatory) == left
+
+
+def test_what_went_since_somebody_looked_is_not_freed_again(observatory: Observatory) -> None:
+    pressed(observatory, used=8600)
+    package = add_package(observatory, size=1000)
+    add_copy(observatory, package, BUFFER, status=CopyStatus.DELETED)
+    with observatory.engine.begin() as connection:
+        connection.execute(
+            text("update physical_copy set size_bytes = 1000, deleted_at = :now where status = 'deleted'"),
+            {"now": datetime.now(UTC)},
+        )
+    assert to_free(observatory) == 600
+
+
+def test_an_archive_is_never_pressed(observatory: Observatory) -> None:
+    assert observatory.topology.location("cologne_archive").watermarks != Watermarks()
+    assert to_free(observatory, "cologne_archive") == 0
