@@ -33,6 +33,7 @@ STANDING = text(
     """
 )
 
+# Under another policy it is another question: an open one is withdrawn, a no is forgotten.
 WITHDRAW = text(
     """
     update deletion_brake set answer = 'withdrawn', answered_at = now(), answered_by = 'policy',
@@ -40,6 +41,20 @@ WITHDRAW = text(
     where data_location_id = :here and answer is null and policy_sha256 <> :policy
     """
 )
+
+FORGET = text(
+    """
+    update deletion_brake set lifted_at = now(), lifted_by = 'policy', lift_reason = 'Policy changed.'
+    where data_location_id = :here and answer = 'refused' and lifted_at is null and policy_sha256 <> :policy
+    """
+)
+
+HELD_BACK = """
+exists (select from deletion_brake_package held join deletion_brake b on b.id = held.deletion_brake_id
+  where held.raw_data_package_id = p.id and b.data_location_id = :here and b.lifted_at is null
+    and (b.answer is null or b.answer = 'refused'))
+"""
+"""Whether a question that waits, or a no, keeps the package `p` at the location `:here`."""
 
 UNDER_WAY = text(
     """
@@ -188,13 +203,18 @@ def _too_much(at: At, fresh: Sequence[Found], *, under_way: int) -> TooMuch | No
     )
 
 
+def go_by_this_policy(at: At) -> None:
+    """Withdraw what was asked, and forget what was refused, under another policy than the applied one."""
+    at.session.execute(WITHDRAW, at.values)
+    at.session.execute(FORGET, at.values)
+
+
 def hold_back(at: At, found: Sequence[Found], *, requested_by: str, run_id: str | None) -> Judged:
     """Tell which packages may go now, and ask a person about the others if they are too much at once.
 
     In the caller's transaction, which also makes the operations of what may go. One question at a time is asked about a
     location: while one waits, what is too much besides waits unasked.
     """
-    at.session.execute(WITHDRAW, at.values)
     judged = judge(at, found)
     if judged.over is not None:
         fresh = [row for row in found if row.id not in judged.may_go and row.id not in judged.held]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from include.lifecycle.brake import At, Going, Judged, hold_back
+from include.lifecycle.brake import At, Going, Judged, go_by_this_policy, hold_back
 from include.lifecycle.preview import Preview
 from include.operations.planning import NewOperation, want
 from include.ops_db.places import location_id, require_applied
@@ -51,6 +51,7 @@ def request_deletion(
     values = {"packages": [row.id for row in found], "here": here, "person": person, "reason": reason}
     session.execute(REQUEST, values)
     at = At(session=session, topology=topology, location=location, data_location_id=here)
+    go_by_this_policy(at)
     judged = hold_back(at, found, requested_by=person, run_id=None)
     want(
         session,

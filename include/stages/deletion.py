@@ -31,7 +31,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from include.errors import DtsError, IntegrityError, LeaseLostError, PermanentError, TransientError, WaitingError
-from include.lifecycle.brake import At, hold_back
+from include.lifecycle.brake import At, go_by_this_policy, hold_back
 from include.lifecycle.copies import BEGUN
 from include.lifecycle.deletion_requests import requested_by
 from include.lifecycle.gate import Allowed, NothingToDelete, Refused, allow_deletion
@@ -75,14 +75,16 @@ def plan(planning: Planning) -> None:
             now=planning.now,
             most=PACKAGES_A_PLAN,
         )
+    at = At(
+        session=planning.session,
+        topology=planning.topology,
+        location=planning.location,
+        data_location_id=planning.data_location_id,
+    )
+    go_by_this_policy(at)
     found = _found(planning)
     judged = hold_back(
-        At(
-            session=planning.session,
-            topology=planning.topology,
-            location=planning.location,
-            data_location_id=planning.data_location_id,
-        ),
+        at,
         [row for row in found if not row.begun],
         requested_by=REQUESTED_BY,
         run_id=planning.run_id,

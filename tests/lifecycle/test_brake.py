@@ -139,6 +139,8 @@ def test_a_change_of_policy_forgets_a_no_and_asks_an_open_question_anew(observat
     observatory.run(deletion, HERE)
     (asked,) = pending(observatory)
     assert asked != refused
+    with observatory.engine.connect() as connection:
+        assert question(connection, refused).lifted_by == "policy"
 
     change_policy(observatory, brake=Brake(share=1, bytes=10**9))
     observatory.run(deletion, HERE)
