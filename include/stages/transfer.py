@@ -56,7 +56,7 @@ from include.storage.disk import DiskStorage
 from include.topology import OperationKind
 from include.transfer.blocks import Item, Twin
 from include.transfer.compressed_twin import twin_path
-from include.transfer.pull import YIELD_SECONDS, DamagedOriginError, Pulled
+from include.transfer.pulled import YIELD_SECONDS, DamagedOriginError, Pulled
 
 KIND = OperationKind.TRANSFER
 

@@ -46,28 +46,43 @@ class Host:
 
 
 def first(*, round_trip_seconds: float, host: Host, remembered: int | None = None) -> Decision:
-    """Decide how many connections to begin with."""
+    """Decide how many connections a pull begins with."""
+    return known(round_trip_seconds, remembered=remembered) or _far(round_trip_seconds, host)
+
+
+def known(round_trip_seconds: float, *, remembered: int | None) -> Decision | None:
+    """Decide where nothing has to be guessed, whichever way the bytes go."""
     if remembered is not None:
         streams = max(1, min(remembered, MOST_STREAMS))
         return Decision(streams, f"{streams} connections: as many as the last transfer ended with.")
-    milliseconds = f"{round_trip_seconds * 1000:.0f} ms"
-    if round_trip_seconds < NEAR_SECONDS:
-        return Decision(
-            NEAR_STREAMS, f"{NEAR_STREAMS} connections: at {milliseconds} one core ends before the link does."
-        )
+    if round_trip_seconds >= NEAR_SECONDS:
+        return None
+    return Decision(
+        NEAR_STREAMS,
+        f"{NEAR_STREAMS} connections: at {round_trip_seconds * 1000:.0f} ms one core ends before the link does.",
+    )
+
+
+def link_holds(round_trip_seconds: float) -> str:
+    """Say how much is on its way at once over a full link."""
+    held = LINK_BYTES_PER_SECOND * round_trip_seconds
+    return f"{round_trip_seconds * 1000:.0f} ms at 1 Gbit/s hold {held / 1e6:.0f} MB"
+
+
+def _far(round_trip_seconds: float, host: Host) -> Decision:
     held = LINK_BYTES_PER_SECOND * round_trip_seconds
     buffer = f"{host.receive_buffer_bytes / 1e6:.0f} MB"
     if host.receive_buffer_bytes >= LONG_BUFFER_BYTES and host.congestion_control == "bbr":
         return Decision(
             TUNED_STREAMS,
-            f"{TUNED_STREAMS} connections: {milliseconds} at 1 Gbit/s hold {held / 1e6:.0f} MB, and buffers of {buffer}"
+            f"{TUNED_STREAMS} connections: {link_holds(round_trip_seconds)}, and buffers of {buffer}"
             " with bbr let few of them carry it.",
         )
     window = min(host.receive_buffer_bytes / 2, LOSSY_WINDOW_BYTES)
     streams = max(4, min(round(held / window), MOST_STREAMS))
     return Decision(
         streams,
-        f"{streams} connections: {milliseconds} at 1 Gbit/s hold {held / 1e6:.0f} MB, and with buffers of {buffer}"
+        f"{streams} connections: {link_holds(round_trip_seconds)}, and with buffers of {buffer}"
         f" and {host.congestion_control} one is expected to keep about {window / 1e6:.1f} MB in flight.",
     )
 

@@ -30,6 +30,12 @@ class Member(Protocol):
 
     line: Line
     is_leaving: bool
+    begun_at: float
+    rate: float
+    """Bytes a second, just now."""
+
+    def measure(self, now: float) -> None:
+        """Bring the rate up to date."""
 
     def silent_seconds(self, now: float) -> float:
         """Return for how long it has been waiting without a byte."""

@@ -16,6 +16,7 @@ from include.integrity.checksum import Hasher
 from include.transfer.blocks import Block, Item, missing_blocks, runs
 from include.transfer.part_file import PartFile
 from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
+from include.transfer.terms import Terms
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,7 @@ class _Pull:
     origin: Origin
     way: Way
     root: Path
-    check: Callable[[], None]
-    on_progress: Callable[[Progress], None]
+    terms: Terms
     ends_at: float
     bytes_sent: int = 0
     bytes_skipped: int = 0
@@ -66,15 +66,12 @@ def pull_in_turn(
     *,
     origin: Origin,
     root: Path,
-    check: Callable[[], None],
-    on_progress: Callable[[Progress], None],
-    yield_after_seconds: float,
+    terms: Terms,
     way: Way | None = None,
 ) -> Pulled:
     """As `pull`."""
-    under_way = _Pull(
-        origin, way or _OneStream(origin), root, check, on_progress, time.monotonic() + yield_after_seconds
-    )
+    ends_at = time.monotonic() + terms.yield_after_seconds
+    under_way = _Pull(origin, way or _OneStream(origin), root, terms, ends_at)
     finished = True
     for item in items:
         finished = not under_way.is_time_up() and _pull_item(item, under_way)
@@ -160,8 +157,8 @@ def _add(arrived: Arrived, *, part: PartFile, under_way: _Pull) -> None:
             f" the copy of {part.item.path} there is damaged."
         )
     arrived.keep(part)
-    under_way.on_progress(Progress(part.item, under_way.bytes_sent, under_way.bytes_skipped))
-    under_way.check()
+    under_way.terms.on_progress(Progress(part.item, under_way.bytes_sent, under_way.bytes_skipped))
+    under_way.terms.check()
 
 
 class _OneStream:

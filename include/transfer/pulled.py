@@ -1,15 +1,13 @@
 """What a pull is told and tells. `pull.py` has the verb."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from include.errors import ChecksumMismatchError
 from include.storage.interface import Storage
-from include.transfer.adapt import Decision
 from include.transfer.blocks import Item
 
 YIELD_SECONDS = 30 * 60.0
-"""A pull hands back after this long, so that no task ever lasts hours."""
+"""A transfer hands back after this long, so that no task ever lasts hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,3 @@ class DamagedOriginError(ChecksumMismatchError):
 
 def nothing(*_: object) -> None:
     """Do nothing: for whoever wants to hear nothing."""
-
-
-OnDecision = Callable[[Decision], None]

@@ -40,6 +40,14 @@ class PushStream:
         self._waits_since = time.monotonic()
         self._counted = (time.monotonic(), 0)
 
+    async def handle(self, item: PushItem) -> bytes:
+        """Return the item's file, open on this connection."""
+        opening = self.handles.get(item)
+        if opening is None or opening.cancelled() or (opening.done() and opening.exception() is not None):
+            opening = self.handles[item] = asyncio.ensure_future(item.part.open(self.writes))
+        with self.asking():
+            return await asyncio.shield(opening)
+
     @property
     def is_idle(self) -> bool:
         """Tell whether nothing is under way."""

@@ -16,7 +16,7 @@ import fcntl
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ from include.transfer.blocks import Block, Item
 from include.transfer.durable import disk_errors
 from include.transfer.in_turn import Arrived, pull_in_turn
 from include.transfer.part_file import PartFile
-from include.transfer.pulled import Origin, Progress, Pulled
+from include.transfer.pulled import Origin, Pulled
+from include.transfer.terms import Terms
 
 logger = logging.getLogger(__name__)
 
@@ -49,26 +50,10 @@ class Copying(Enum):
     HERE = auto()
 
 
-def pull_on_one_host(
-    items: Sequence[Item],
-    *,
-    origin: str,
-    source: DiskStorage,
-    root: Path,
-    check: Callable[[], None],
-    on_progress: Callable[[Progress], None],
-    yield_after_seconds: float,
-) -> Pulled:
+def pull_on_one_host(items: Sequence[Item], *, origin: str, source: DiskStorage, root: Path, terms: Terms) -> Pulled:
     """As `pull`."""
-    return pull_in_turn(
-        items,
-        origin=Origin(origin, source),
-        root=root,
-        check=check,
-        on_progress=on_progress,
-        yield_after_seconds=yield_after_seconds,
-        way=OneHost(origin, source),
-    )
+    way = OneHost(origin, source)
+    return pull_in_turn(items, origin=Origin(origin, source), root=root, terms=terms, way=way)
 
 
 class OneHost:

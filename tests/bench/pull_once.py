@@ -14,9 +14,12 @@ from pydantic import BaseModel
 from include.integrity.manifest import PackageManifest
 from include.storage.sftp import SftpStorage
 from include.storage.sftp_connection import SftpAddress
+from include.transfer.adapt import Decision
 from include.transfer.blocks import Item, Twin
 from include.transfer.compressed_twin import twin_path
-from include.transfer.pull import Decision, Origin, Progress, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import Origin, Progress
+from include.transfer.terms import Terms
 
 
 class Order(BaseModel):
@@ -82,8 +85,8 @@ def main() -> None:
 
     with closing(SftpStorage(address)) as storage:
         pulled = pull(
-            items, origin=Origin("source", storage), root=Path(order.destination), on_progress=progressed,
-            on_decision=decided, yield_after_seconds=order.seconds,
+            items, origin=Origin("source", storage), root=Path(order.destination),
+            terms=Terms(on_progress=progressed, on_decision=decided, yield_after_seconds=order.seconds),
         )  # fmt: skip
     seconds = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_SELF)

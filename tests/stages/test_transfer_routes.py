@@ -142,8 +142,9 @@ def test_a_reservation_shrinks_as_bytes_arrive_and_decisions_are_kept(observator
     bundled(observatory, [package])
     seen = []
 
-    def pull(items, *, on_progress, on_decision, remembered_streams, pace, **_):
-        assert (remembered_streams, pace) == (None, None)
+    def pull(items, *, terms, **_):
+        on_progress, on_decision = terms.on_progress, terms.on_decision
+        assert (terms.remembered_streams, terms.pace) == (None, None)
         assert [one.size_bytes for one in reservations(observatory)] == [package.size_bytes]
         on_decision(Decision(6, "6 connections: 250 ms at 1 Gbit/s hold 31 MB."))
         for rate in range(20):
@@ -169,9 +170,9 @@ def test_a_reservation_shrinks_as_bytes_arrive_and_decisions_are_kept(observator
 def test_the_next_transfer_begins_with_as_many_connections(observatory, monkeypatch):
     begun = []
 
-    def pull(items, *, on_decision, remembered_streams, **_):
-        begun.append(remembered_streams)
-        on_decision(Decision(12, "12 connections."))
+    def pull(items, *, terms, **_):
+        begun.append(terms.remembered_streams)
+        terms.on_decision(Decision(12, "12 connections."))
         return Pulled(0, 0, finished=True)
 
     monkeypatch.setattr(ways, "pull", pull)
@@ -188,15 +189,15 @@ def test_a_timetable_is_handed_on_as_a_pace_and_one_that_begins_later_too(observ
     paced = observatory.topology.model_copy(update={"routes": (route(400),)})
     paces = []
 
-    def pull(items, *, pace, check, on_progress, **_):
-        paces.append(pace)
-        if pace is None:
-            on_progress(progress(package, 700))
+    def pull(items, *, terms, **_):
+        paces.append(terms.pace)
+        if terms.pace is None:
+            terms.on_progress(progress(package, 700))
             with Session(observatory.engine) as session, session.begin():
                 apply_topology(session, paced, applied_by="tests")
             until = time.monotonic() + 10
             while time.monotonic() < until:
-                check()
+                terms.check()
                 time.sleep(0.02)
         return Pulled(package.size_bytes - 700, 700, finished=True)
 

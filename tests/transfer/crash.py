@@ -14,7 +14,8 @@ from types import FrameType
 import include.transfer
 from include.storage.disk import DiskStorage
 from include.transfer.blocks import Item
-from include.transfer.pull import Origin, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import Origin
 from tests.transfer.samples import CountingStorage, item_of
 
 ENGINE = str(Path(include.transfer.__file__).parent)

@@ -11,8 +11,11 @@ from include.integrity.manifest import PackageManifest
 from include.storage.disk import DiskStorage
 from include.storage.sftp import SftpStorage
 from include.storage.sftp_connection import SftpAddress
+from include.transfer.adapt import Decision
 from include.transfer.blocks import Item
-from include.transfer.push import Decision, Destination, Progress, push
+from include.transfer.pulled import Progress
+from include.transfer.push import Destination, push
+from include.transfer.terms import Terms
 
 
 def main() -> None:
@@ -32,8 +35,7 @@ def main() -> None:
         origin="ccat_buffer",
         source=DiskStorage(order["origin"]),
         destination=Destination("cologne_buffer", SftpStorage(address)),
-        on_progress=kept,
-        on_decision=decided,
+        terms=Terms(on_progress=kept, on_decision=decided),
     )
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     found = {"sent": done.bytes_sent, "skipped": done.bytes_skipped, "finished": done.finished}

@@ -17,7 +17,9 @@ from include.transfer.blocks import Item, Twin, blocks_of
 from include.transfer.compressed import Frame, FrameError, Unpacker, frames_of
 from include.transfer.compressed_twin import NoTwinError, known_twin, make_twin, sweep_twins, twin_path
 from include.transfer.part_file import missing_bytes
-from include.transfer.pull import DamagedOriginError, Origin, Progress, Pulled, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
+from include.transfer.terms import Terms
 from tests.bench.pull_once import Listed, Order
 from tests.transfer.samples import item_of, put, some_bytes
 
@@ -42,7 +44,7 @@ def put_twin(content: bytes, root: Path, *, path: str = "chai/one.tar", block_by
 
 
 def pulled(items: list[Item], served: SftpStorage, arrived_root: Path, **options) -> Pulled:
-    return pull(items, origin=Origin("ccat_buffer", served), root=arrived_root, **options)
+    return pull(items, origin=Origin("ccat_buffer", served), root=arrived_root, terms=Terms(**options))
 
 
 def is_whole(item: Item, origin_root: Path, arrived_root: Path) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from include.errors import NoSpaceError
-from include.transfer.pull import Origin, Pulled, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import Origin, Pulled
 from tests.transfer.samples import CountingStorage, put, some_bytes
 
 MIB = 1024 * 1024

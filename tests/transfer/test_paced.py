@@ -6,7 +6,9 @@ import time
 import pytest
 
 from include.transfer.pace import SAVED_SECONDS, SharedPace
-from include.transfer.pull import Origin, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import Origin
+from include.transfer.terms import Terms
 from tests.transfer.samples import put, some_bytes
 
 MIB = 1024 * 1024
@@ -36,7 +38,7 @@ def test_a_pull_takes_what_its_pace_allows_and_no_more(served, origin_root, arri
     item = put(content, at=origin_root, block_bytes=MIB)
     pace = SharedPace(InMemory(10 * MIB))
     began = time.monotonic()
-    assert pull([item], origin=Origin("ccat_buffer", served), root=arrived_root, pace=pace).finished
+    assert pull([item], origin=Origin("ccat_buffer", served), root=arrived_root, terms=Terms(pace=pace)).finished
     seconds = time.monotonic() - began
     pace.close()
     assert (arrived_root / item.path).read_bytes() == content

@@ -28,6 +28,11 @@ class Member:
 
     line: Line
     is_leaving: bool = False
+    begun_at: float = 0.0
+    rate: float = 0.0
+
+    def measure(self, now: float) -> None:
+        pass
 
     def silent_seconds(self, now: float) -> float:
         return 0.0

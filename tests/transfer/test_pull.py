@@ -8,7 +8,9 @@ import pytest
 
 from include.errors import BadInputError, DtsError, LeaseLostError, PermanentError, TransientError
 from include.transfer.part_file import missing_bytes
-from include.transfer.pull import DamagedOriginError, Origin, Progress, Pulled, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
+from include.transfer.terms import Terms
 from tests.transfer.samples import BLOCK, CountingStorage, item_of, put, some_bytes
 
 SIZE = 4 * BLOCK + 77
@@ -28,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def pull_all(items, there, root, **options) -> Pulled:
-    return pull(items, origin=Origin("ccat_buffer", there), root=root, **options)
+    return pull(items, origin=Origin("ccat_buffer", there), root=root, terms=Terms(**options))
 
 
 def names(root: Path) -> set[str]:

@@ -21,14 +21,16 @@ from include.sandbox.sftp import RunningSftp
 from include.storage.disk import DiskStorage
 from include.storage.sftp import SftpStorage
 from include.storage.sftp_connection import SftpAddress
-from include.transfer import fleet, push_engine
-from include.transfer.adapt import Host
+from include.transfer import fleet, push_work
+from include.transfer.adapt import Decision, Host
 from include.transfer.blocks import blocks_of
 from include.transfer.pace import LUMP_BYTES
 from include.transfer.part_file import PartFile, missing_bytes
-from include.transfer.pull import DamagedOriginError, Decision, Origin, Progress, Pulled, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
 from include.transfer.push import Destination, missing_there, push
 from include.transfer.push_streams import first
+from include.transfer.terms import Terms
 from tests.transfer.cable import Cable
 from tests.transfer.samples import item_of, put, some_bytes
 
@@ -56,7 +58,8 @@ def there(server: RunningSftp, cable: Cable, arrived_root: Path) -> Iterator[Sft
 
 def pushed(items, origin_root, there, **options) -> Pulled:
     source = DiskStorage(origin_root)
-    return push(items, origin="ccat_buffer", source=source, destination=Destination("cologne_buffer", there), **options)
+    destination = Destination("cologne_buffer", there)
+    return push(items, origin="ccat_buffer", source=source, destination=destination, terms=Terms(**options))
 
 
 class Slow:
@@ -190,7 +193,7 @@ def test_a_file_that_changes_between_being_verified_and_being_sent_does_not_leav
     there, origin_root, arrived_root, monkeypatch
 ):
     item = put(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
-    real, changed = push_engine.push_work.verify, []
+    real, changed = push_work.verify, []
 
     def verify(work, *, source):
         found = real(work, source=source)
@@ -201,7 +204,7 @@ def test_a_file_that_changes_between_being_verified_and_being_sent_does_not_leav
             (origin_root / item.path).write_bytes(content)
         return found
 
-    monkeypatch.setattr(push_engine.push_work, "verify", verify)
+    monkeypatch.setattr(push_work, "verify", verify)
     with pytest.raises(DamagedOriginError, match="block 2 "):
         pushed([item], origin_root, there)
     assert changed
@@ -225,7 +228,7 @@ def test_a_pull_goes_on_where_a_push_ended_and_the_other_way_round(there, origin
     first_part = pushed([item], origin_root, there, yield_after_seconds=0, pace=Slow())
     assert 0 < first_part.bytes_sent == 60 * MB - missing_bytes(item, root=arrived_root)
     origin = Origin("ccat_buffer", DiskStorage(origin_root))
-    second = pull([item], origin=origin, root=arrived_root, yield_after_seconds=0)
+    second = pull([item], origin=origin, root=arrived_root, terms=Terms(yield_after_seconds=0))
     assert second.bytes_skipped == first_part.bytes_sent
     assert not second.finished
     third = pushed([item], origin_root, there)

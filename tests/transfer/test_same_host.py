@@ -14,8 +14,10 @@ from include.errors import LeaseLostError, TransientError
 from include.integrity.checksum import BLOCK_BYTES
 from include.storage.disk import DiskStorage
 from include.transfer import same_host
-from include.transfer.pull import DamagedOriginError, Origin, Pulled, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import DamagedOriginError, Origin, Pulled
 from include.transfer.same_host import Copying, OneHost
+from include.transfer.terms import Terms
 from tests.transfer.samples import BLOCK, put, some_bytes
 
 SIZE = 4 * BLOCK + 77
@@ -37,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def pull_all(items, there, root, **options) -> Pulled:
-    return pull(items, origin=Origin("ccat_buffer", there), root=root, **options)
+    return pull(items, origin=Origin("ccat_buffer", there), root=root, terms=Terms(**options))
 
 
 def names(root: Path) -> set[str]:

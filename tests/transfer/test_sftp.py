@@ -12,10 +12,13 @@ import pytest
 
 from include.errors import DtsError, LeaseLostError, PermanentError, TransientError
 from include.storage.sftp import SftpStorage
-from include.transfer import arena, arrivals, engine, fleet, spill
+from include.transfer import arena, arrivals, fleet, incoming, spill
+from include.transfer.adapt import Decision
 from include.transfer.pace import LUMP_BYTES
 from include.transfer.part_file import missing_bytes
-from include.transfer.pull import DamagedOriginError, Decision, Origin, Progress, Pulled, pull
+from include.transfer.pull import pull
+from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
+from include.transfer.terms import Terms
 from tests.bench.pull_once import Listed, Order
 from tests.transfer.samples import item_of, put, some_bytes
 
@@ -25,7 +28,7 @@ SIZE = 5 * BLOCK + 12_345
 
 
 def pulled(items, served, arrived_root, **options) -> Pulled:
-    return pull(items, origin=Origin("ccat_buffer", served), root=arrived_root, **options)
+    return pull(items, origin=Origin("ccat_buffer", served), root=arrived_root, terms=Terms(**options))
 
 
 def is_whole(item, origin_root, arrived_root) -> bool:
@@ -205,9 +208,9 @@ def test_two_engines_at_once_end_with_whole_files(served, origin_root, arrived_r
 
 
 def test_it_goes_on_when_memory_for_two_blocks_is_all_there_is(served, origin_root, arrived_root, monkeypatch):
-    small = 2 * BLOCK + engine.RESERVE_SLOTS * 255 * 1024 + 255 * 1024
-    monkeypatch.setattr(engine, "Arena", lambda: arena.Arena(small))
-    monkeypatch.setattr(engine, "Spill", lambda root: spill.Spill(root, size_bytes=BLOCK // 2))
+    small = 2 * BLOCK + incoming.RESERVE_SLOTS * 255 * 1024 + 255 * 1024
+    monkeypatch.setattr(incoming, "Arena", lambda: arena.Arena(small))
+    monkeypatch.setattr(incoming, "Spill", lambda root: spill.Spill(root, size_bytes=BLOCK // 2))
     items = [put(some_bytes(SIZE, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=BLOCK) for n in range(4)]
     assert pulled(items, served, arrived_root).finished
     assert all(is_whole(item, origin_root, arrived_root) for item in items)

@@ -3,8 +3,9 @@
 import pytest
 
 from include.integrity.checksum import checksum_of
-from include.transfer import arrivals, engine
-from include.transfer.pull import DamagedOriginError, Origin, pull
+from include.transfer import arrivals, incoming
+from include.transfer.pull import pull
+from include.transfer.pulled import DamagedOriginError, Origin
 from include.transfer.sftp_reads import REQUEST_BYTES
 from include.transfer.spill import Pieces, Spill
 from tests.transfer.samples import item_of, put, some_bytes
@@ -18,7 +19,7 @@ def moved(monkeypatch) -> list[int]:
     """Everything that can wait on the disk does; how many pieces did, job by job."""
     moved: list[int] = []
     spill = arrivals.spill
-    monkeypatch.setattr(engine, "FEW_SLOTS", 10**6)
+    monkeypatch.setattr(incoming, "FEW_SLOTS", 10**6)
     monkeypatch.setattr(arrivals, "spill", lambda moves, place: (moved.append(len(moves)), spill(moves, place)))
     return moved
 
