@@ -1,17 +1,22 @@
 """Deletion by pressure frees as much as leads from above the high mark down to the low one, and nothing twice."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from include.lifecycle.pressure import how_much_to_free
 from include.ops_db.places import location_id
 from include.ops_db.states import Condition, CopyStatus, WorkStatus
 from include.ops_db.tables import LocationChange, Operation
+from include.stages import deletion
 from include.topology import OperationKind, Watermarks
-from tests.lifecycle.test_measuring import night_of, with_watermarks
+from tests.lifecycle.archived import archived_package
+from tests.lifecycle.small_disk import SIZE_BYTES, small_disk
+from tests.lifecycle.test_measuring import look, night_of, with_watermarks
 from tests.observatory import Observatory
 from tests.stages.test_bundling import add_copy, add_package
 
@@ -106,3 +111,47 @@ def test_what_went_since_somebody_looked_is_not_freed_again(observatory: Observa
 def test_an_archive_is_never_pressed(observatory: Observatory) -> None:
     assert observatory.topology.location("cologne_archive").watermarks != Watermarks()
     assert to_free(observatory, "cologne_archive") == 0
+
+
+# On a real disk
+
+
+@pytest.fixture
+def by_pressure(engine: Engine, tmp_path: Path) -> Iterator[Observatory]:
+    """What lies in buffers goes by pressure only; cologne's is a small disk."""
+    observatory = Observatory.build(
+        engine,
+        tmp_path / "pressed",
+        retention=[{"at": "buffer", "release": "by_pressure"}],
+        brake={"share": 1.0},
+    )
+    with_watermarks(observatory)
+    with small_disk(observatory.folder(BUFFER)):
+        yield observatory
+
+
+def test_the_oldest_goes_first_and_only_as_much_as_needed(by_pressure: Observatory) -> None:
+    size = int(SIZE_BYTES * 0.1) - 12_000
+    now = datetime.now(UTC)
+    archived = [
+        archived_package(by_pressure, {f"{number}.g3": bytes(size)}, archived_at=now - timedelta(hours=number))
+        for number in range(8)
+    ]
+    assert look(by_pressure).condition is Condition.WELL
+    assert by_pressure.run(deletion, BUFFER).completed == 0
+
+    archived.append(archived_package(by_pressure, {"8.g3": bytes(size)}, archived_at=now - timedelta(hours=8)))
+    pressed = look(by_pressure)
+    assert pressed.condition is Condition.PRESSED
+    assert pressed.share is not None
+    assert 0.85 < pressed.share < 0.95
+    assert by_pressure.run(deletion, BUFFER).completed == 2
+    gone = [package.statuses(BUFFER) == [CopyStatus.DELETED] for package in archived]
+    assert gone == [False] * 7 + [True] * 2
+    assert by_pressure.run(deletion, BUFFER).completed == 0  # nobody has looked again yet
+
+    relieved = look(by_pressure)
+    assert relieved.condition is Condition.WELL
+    assert relieved.share is not None
+    assert 0.6 < relieved.share < 0.7
+    assert by_pressure.run(deletion, BUFFER).completed == 0
