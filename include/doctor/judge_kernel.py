@@ -10,6 +10,7 @@ WANTED_BYTES = 64 * 1024 * 1024
 LEAST_BYTES = 64_000_000
 TINY_BYTES = 1_000_000
 STOCK_BYTES = 6_291_456
+NEAR = "over so short a way it does not matter."
 UNREADABLE = "the kernel does not say (no Linux, or a container that hides it)"
 
 
@@ -22,8 +23,24 @@ def judge_kernel(kernel: Kernel, *, line: Line, where: str) -> list[Finding]:
         _asked("wmem_max", kernel.send_asked_bytes, line=line),
         _control(kernel, line=line),
         _scaling(kernel.window_scaling),
-        _idle(kernel.slow_start_after_idle, line=line),
-        _probing(kernel.mtu_probing, line=line),
+        _switch(
+            "slow start after idle",
+            kernel.slow_start_after_idle,
+            wanted=False,
+            line=line,
+            harm="a kept connection begins anew after each pause, and takes seconds to fill a long line.",
+            advice="Switch it off.",
+            setting="tcp_slow_start_after_idle",
+        ),
+        _switch(
+            "MTU probing",
+            kernel.mtu_probing,
+            wanted=True,
+            line=line,
+            harm="where a router on the way swallows large packets without a word, a connection hangs for ever.",
+            advice="Let it probe when packets vanish.",
+            setting="tcp_mtu_probing",
+        ),
         forecast(kernel, line=line, where=where),
     ]
 
@@ -116,7 +133,7 @@ def _control(kernel: Kernel, *, line: Line) -> Finding:
     if kernel.control.startswith("bbr"):
         return _good(what, f"{fact}.")
     if not line.is_far:
-        return _good(what, f"{fact}; over so short a way it does not matter.")
+        return _good(what, f"{fact}; {NEAR}")
     module = (
         "" if "bbr" in kernel.controls else "`modprobe tcp_bbr` and a line `tcp_bbr` in /etc/modules-load.d/dts.conf; "
     )
@@ -146,39 +163,24 @@ def _scaling(found: bool | None) -> Finding:
     )
 
 
-def _idle(found: bool | None, *, line: Line) -> Finding:
-    what = "slow start after idle"
+def _switch(
+    what: str, found: float | None, *, wanted: bool, line: Line, harm: str, advice: str, setting: str
+) -> Finding:
+    """Judge what is either on or off, and does harm on a long way only."""
     if found is None:
         return not_measured(Area.KERNEL, what, why=UNREADABLE)
-    if not found:
-        return _good(what, "off.")
+    is_now = "on" if found else "off"
+    if bool(found) is wanted:
+        return _good(what, f"{is_now}.")
     if not line.is_far:
-        return _good(what, "on; over so short a way it does not matter.")
+        return _good(what, f"{is_now}; {NEAR}")
     return Finding(
         area=Area.KERNEL,
         what=what,
         verdict=Verdict.COULD_BE_BETTER,
-        sentence="on: a kept connection begins anew after each pause, and takes seconds to fill a long line.",
-        advice="Switch it off.",
-        sysctl=("net.ipv4.tcp_slow_start_after_idle = 0",),
-    )
-
-
-def _probing(found: int | None, *, line: Line) -> Finding:
-    what = "MTU probing"
-    if found is None:
-        return not_measured(Area.KERNEL, what, why=UNREADABLE)
-    if found:
-        return _good(what, "on.")
-    if not line.is_far:
-        return _good(what, "off; over so short a way it does not matter.")
-    return Finding(
-        area=Area.KERNEL,
-        what=what,
-        verdict=Verdict.COULD_BE_BETTER,
-        sentence="off: where a router on the way swallows large packets without a word, a connection hangs for ever.",
-        advice="Let it probe when packets vanish.",
-        sysctl=("net.ipv4.tcp_mtu_probing = 1",),
+        sentence=f"{is_now}: {harm}",
+        advice=advice,
+        sysctl=(f"net.ipv4.{setting} = {int(wanted)}",),
     )
 
 
