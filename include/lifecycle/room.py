@@ -12,7 +12,7 @@ from include.ops_db.measurements import how_full
 from include.ops_db.reservations import Promises, Reserved, promises, release, reserve, reserved_by_others
 from include.plurals import counted
 from include.storage.interface import Space
-from include.topology import DataLocation
+from include.topology import DataLocation, S3Storage
 
 RESERVE_BYTES = 1024**3
 """Stays free: for journals and folders, and for what of a transfer waits there for the rest of its block (spill.py).
@@ -46,6 +46,26 @@ def reserve_room(
     if now is not None and now.is_read_only:
         raise TransientError(f"{place.full_name} is mounted read-only: nothing can be written there. Look at its disk.")
     ask_again(lambda: _reserve(work, needed_bytes, what=what, now=now, before=before, place=place), seconds=seconds)
+
+
+def reserve_in_archive(work: Work, *, needed_bytes: int, what: str) -> None:
+    """As `reserve_room`, at an archive: by the catalogue, which is counted every ten minutes, and the store's quota.
+
+    An archive without one takes whatever comes.
+    """
+    storage = work.location.storage
+    if not isinstance(storage, S3Storage) or storage.capacity_bytes is None:
+        return
+    capacity_bytes = storage.capacity_bytes
+
+    def space() -> Space | None:
+        with Session(work.engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
+            known = how_full(session, full_name=work.location.full_name).get(work.location.full_name)
+        if known is None or known.used_bytes is None:
+            return None
+        return Space(total_bytes=capacity_bytes, free_bytes=max(capacity_bytes - known.used_bytes, 0))
+
+    reserve_room(work, needed_bytes=needed_bytes, what=what, space=space)
 
 
 def release_room(work: Work) -> None:

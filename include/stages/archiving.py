@@ -14,7 +14,8 @@ wrong; it is copied to `quarantine/` before. An upload that was cut off goes on 
 the bucket a lifecycle rule that ends uploads which nobody completed for some weeks. After 30 minutes it hands back and
 goes on in a later task.
 
-**When it waits.** The copy it was to read is no longer what was verified: it is marked `corrupt` (or `missing`). The
+**When it waits.** The archive is above its critical mark, if the topology gives it a `capacity_bytes`; the explanation
+has the numbers. Or the copy it was to read is no longer what was verified: it is marked `corrupt` (or `missing`). The
 package comes again by itself from where a good copy is, and is archived then.
 
 **When it fails.** If the archive gives back other bytes
@@ -30,6 +31,7 @@ from sqlalchemy.orm import Session
 
 from include.lifecycle.package_lock import lock_package
 from include.lifecycle.repair import lost_in_archive
+from include.lifecycle.room import reserve_in_archive
 from include.metadata.obscore import obscore_of
 from include.metadata.sidecar import Sidecar, sidecar_key
 from include.operations.planning import NewOperation, want
@@ -89,6 +91,7 @@ def run(work: Work) -> Done:
     if package.is_here:
         return Done(explanation=f"Nothing was to be done: {package.manifest.name} is in {work.location.full_name}.")
     archive = work.storage_of(work.location.full_name)
+    reserve_in_archive(work, needed_bytes=package.manifest.size_bytes, what=package.manifest.name)
     put_there = put_into(work, package, archive)
     if not put_there.finished:
         return Done(explanation=f"{put_there.how} The rest comes next.", size_bytes=put_there.sent, unfinished=True)

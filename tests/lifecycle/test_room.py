@@ -1,6 +1,7 @@
 """Room is reserved before a byte is written; nothing is locked while somebody looks at the disk."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from include.errors import NoSpaceError, TransientError
-from include.lifecycle.room import RESERVE_BYTES, release_room, reserve_room
+from include.lifecycle.room import RESERVE_BYTES, release_room, reserve_in_archive, reserve_room
 from include.operations.lease import Lease, take_lease
 from include.operations.stage import Work
 from include.ops_db.places import location_id
@@ -16,7 +17,7 @@ from include.ops_db.reservations import LOCK
 from include.ops_db.tables import Operation
 from include.stages import deletion
 from include.storage.interface import Space
-from include.topology import OperationKind
+from include.topology import OperationKind, S3Storage
 from tests.lifecycle.test_measuring import night_of, with_watermarks
 from tests.observatory import Observatory
 from tests.stages import test_bundling
@@ -186,3 +187,24 @@ def test_of_a_small_disk_a_twentieth_stays_free(observatory: Observatory) -> Non
     reserve_room(working(observatory), needed_bytes=400, what="it", space=lambda: space(450, total=1000))
     with pytest.raises(NoSpaceError, match="50 must stay free"):
         reserve_room(working(observatory), needed_bytes=10, what="it", space=lambda: space(450, total=1000))
+
+
+@pytest.mark.parametrize(("stored", "fits"), [(940, True), (951, False)])
+def test_an_archive_is_filled_up_to_its_quota(observatory: Observatory, stored: int, fits: bool) -> None:
+    with_watermarks(observatory)
+    archive = observatory.topology.location("cologne_archive")
+    quota = archive.model_copy(update={"storage": S3Storage(type="s3", bucket="cologne-archive", capacity_bytes=1000)})
+    night_of(observatory, used=[stored], hours=0, full_name="cologne_archive")
+    work = replace(working(observatory), location=quota)
+    if fits:
+        reserve_in_archive(work, needed_bytes=5, what="it")
+        assert reserved(observatory) == [5]
+    else:
+        with pytest.raises(NoSpaceError, match="cologne_archive has 49 of 1,000 bytes free"):
+            reserve_in_archive(work, needed_bytes=5, what="it")
+
+
+def test_an_archive_without_a_quota_takes_whatever_comes(observatory: Observatory) -> None:
+    work = replace(working(observatory), location=observatory.topology.location("cologne_archive"))
+    reserve_in_archive(work, needed_bytes=5 * TB, what="it")
+    assert reserved(observatory) == []
