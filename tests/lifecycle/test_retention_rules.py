@@ -14,7 +14,7 @@ from include.ops_db.states import CopyStatus
 from include.policy import Policy
 from include.retention import Release, RetentionRule
 from include.topology import LocationType
-from tests.lifecycle.archived import Archived, archived_package
+from tests.lifecycle.archived import FILES, Archived, archived_package
 from tests.observatory import Observatory
 
 NOW = datetime(2026, 4, 20, tzinfo=UTC)
@@ -189,3 +189,40 @@ def test_a_package_that_somebody_works_on_is_marked_next_time(package, engine):
         other.execute(text("select from raw_data_package for no key update"))
         assert mark(package) == 0
     assert mark(package) == 2
+
+
+def gone_at(package: Archived) -> datetime | None:
+    with package.observatory.engine.connect() as connection:
+        row = connection.execute(
+            text("select raw_files_gone_at from raw_data_package where id = :id"), {"id": package.id}
+        )
+        return row.scalar_one()
+
+
+@pytest.mark.parametrize(("left", "is_gone"), [("deleted", True), ("missing", True), ("corrupt", False)])
+def test_a_package_whose_raw_files_are_gone_is_looked_for_no_more(package, left, is_gone):
+    mark(package)
+    set_raw_files(package, "deleted")
+    set_raw_files(package, left, path=min(FILES))
+    assert gone_at(package) is None
+    mark(package)
+    assert (gone_at(package) is not None) == is_gone
+    assert found(package, "ccat_source") == []
+
+
+def test_a_deletion_that_had_begun_comes_first_whatever_the_policy(package):
+    use(package, RetentionRule(keep_days=99))
+    mark(package)
+    set_raw_files(package, "deletion_in_progress", path=min(FILES))
+    assert found(package, "ccat_source") == [package.id]
+
+
+def set_raw_files(package: Archived, status: str, *, path: str | None = None) -> None:
+    with package.observatory.engine.begin() as connection:
+        connection.execute(
+            text(
+                "update physical_copy c set status = :status from raw_data_file f where f.id = c.raw_data_file_id"
+                " and f.raw_data_package_id = :package and (cast(:path as text) is null or f.path = :path)"
+            ),
+            {"status": status, "package": package.id, "path": path},
+        )

@@ -73,7 +73,15 @@ class RawDataPackage(Base):
     """A tar of files of one ExecutedObsUnit and InstrumentModule; its bytes never change once made."""
 
     __tablename__ = "raw_data_package"
-    __table_args__ = (UniqueConstraint("executed_obs_unit_id", "instrument_module_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("executed_obs_unit_id", "instrument_module_id", "number"),
+        Index(
+            "ix_raw_data_package_at_source",
+            "source_location_id",
+            "archived_at",
+            postgresql_where=text("raw_files_gone_at is null"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
@@ -97,6 +105,10 @@ class RawDataPackage(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     packaged_at: Mapped[datetime | None]
     archived_at: Mapped[datetime | None]
+    raw_files_freed_at: Mapped[datetime | None]
+    """Since when its raw files may go from the SOURCE, by age or by pressure."""
+    raw_files_gone_at: Mapped[datetime | None]
+    """Noted some time after the last of them went."""
 
 
 class RawDataFile(Base):

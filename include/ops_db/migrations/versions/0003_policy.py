@@ -1,4 +1,4 @@
-"""Policies: pins, and overrides of the rule of archive copies."""
+"""Policies: pins, overrides of the rule of archive copies, and the two steps in which raw files go."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -75,6 +75,14 @@ def upgrade() -> None:
         ["copy_rule_override_id"],
         ["id"],
     )
+    for column in ("raw_files_freed_at", "raw_files_gone_at"):
+        op.add_column("raw_data_package", sa.Column(column, sa.DateTime(timezone=True), nullable=True))
+    op.create_index(
+        "ix_raw_data_package_at_source",
+        "raw_data_package",
+        ["source_location_id", "archived_at"],
+        postgresql_where=sa.text("raw_files_gone_at is null"),
+    )
     op.execute(WRITE_ONCE)
     for table, later in LATER.items():
         op.execute(
@@ -88,6 +96,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_raw_data_package_at_source", table_name="raw_data_package")
+    for column in ("raw_files_freed_at", "raw_files_gone_at"):
+        op.drop_column("raw_data_package", column)
     op.drop_column("deletion_record", "copy_rule_override_id")
     for table in reversed(LATER):
         op.drop_table(table)
