@@ -139,8 +139,6 @@ class Topology(Model):
             problems.append("it leads to where it begins")
         if route.moved_by is not MovedBy.PULL and route.compression is not Compression.NONE:
             problems.append(f"compression: {route.compression} needs moved_by: pull")
-        if direct and route.timetable:
-            problems.append("timetable: only what is pulled or pushed goes by one, not moved_by: direct")
         return problems
 
     def _hosts_of(self, location: DataLocation) -> list[str]:

@@ -3,7 +3,8 @@
 **What it does.** `plan` wants an Operation for every package that has a verified copy in a buffer of this site and
 none in this archive; also for one that was lost here or on its way here, is verified in another archive, and that no
 buffer can send any more: that one is read straight from the other archive. Where a route says `moved_by: direct`,
-packages come straight from the buffer or archive it names, over SFTP or S3, without a buffer of this site. `run`
+packages come straight from the buffer or archive it names, over SFTP or S3, without a buffer of this site. What comes
+from another site is held to the timetable of the route, or of another one between these sites. `run`
 uploads it (S3 multipart, several parts at once) while it
 checks that what it reads is still what was verified, then reads the whole object back and compares its checksum. Only
 then is the sidecar written (`<key without .tar>.json`: the manifest, where every file lies in the tar, and IVOA ObsCore

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from include.errors import ChecksumMismatchError, DtsError, MissingFileError, TransientError, WaitingError
 from include.integrity.manifest import PackageManifest
 from include.integrity.verify import checked_chunks
+from include.lifecycle.paced import PacedReads, paced_reads
 from include.lifecycle.package_lock import lock_package
 from include.lifecycle.quarantine import put_aside
 from include.lifecycle.sources import mark_bad
@@ -43,26 +44,48 @@ def put_into(work: Work, package: ArchivablePackage, archive: Storage) -> Put:
             " where a good copy is."
         )
     kept = put_aside(work, archive, package.path)
+    with paced_reads(work, origin=package.source.full_name) as paced:
+        sending = _Sending(work, package, package.source, paced)
+        put_there = _send(sending, archive)
+    if not put_there.finished:
+        return put_there
+    _read_back(work, package, archive)
+    aside = f" (what was in its place is kept as {kept})" if kept is not None else ""
+    return Put(f"{put_there.how}{aside}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A package on its way from a source."""
+
+    work: Work
+    package: ArchivablePackage
+    source: PackageSource
+    paced: PacedReads | None
+
+
+def _send(sending: _Sending, archive: Storage) -> Put:
+    package, source = sending.package, sending.source
     item = Item(package.path, package.manifest)
     if isinstance(archive, S3Storage) and len(parts_of(item)) > 1:
-        put_there = _put_by_parts(work, package, item, package.source, archive)
+        put_there = _put_by_parts(sending, item, archive)
         if not put_there.finished:
             return put_there
     else:
-        archive.write(package.path, _sent(work, package, package.source), size_bytes=package.manifest.size_bytes)
-    _read_back(work, package, archive)
-    aside = f" (what was in its place is kept as {kept})" if kept is not None else ""
-    return Put(f"went from {package.source.full_name} to {work.location.full_name}{aside}")
+        archive.write(package.path, _sent(sending), size_bytes=package.manifest.size_bytes)
+    return Put(f"went from {source.full_name} to {sending.work.location.full_name}")
 
 
-def _put_by_parts(work: Work, package: ArchivablePackage, item: Item, source: PackageSource, archive: S3Storage) -> Put:
-    with _found_bad(work, package, source):
+def _put_by_parts(sending: _Sending, item: Item, archive: S3Storage) -> Put:
+    work, package, source = sending.work, sending.package, sending.source
+    with _found_bad(sending):
         done = put(
             item,
             origin=Origin(source.full_name, work.storage_of(source.full_name)),
             archive=archive,
             source_path=source.path,
             check=work.check,
+            reader_of=None if sending.paced is None else sending.paced.reader,
         )
     return Put(
         f"{done.bytes_sent + done.bytes_skipped:,} of {package.manifest.size_bytes:,} bytes of {package.manifest.name}"
@@ -90,15 +113,16 @@ def _read_back(work: Work, package: ArchivablePackage, archive: Storage) -> None
         pass
 
 
-def _sent(work: Work, package: ArchivablePackage, source: PackageSource) -> Iterator[Chunk]:
+def _sent(sending: _Sending) -> Iterator[Chunk]:
     """The package's bytes from the source; FailedWith, so that there is no object, if they are wrong or gone."""
-    with _found_bad(work, package, source):
-        yield from _read(work, package, source)
+    with _found_bad(sending):
+        yield from _read(sending)
 
 
 @contextmanager
-def _found_bad(work: Work, package: ArchivablePackage, source: PackageSource) -> Iterator[None]:
+def _found_bad(sending: _Sending) -> Iterator[None]:
     """Mark the copy that is read if it is not what was verified."""
+    work, package, source = sending.work, sending.package, sending.source
     then = f"{package.manifest.name} comes again from where a good copy is, and is archived then."
     try:
         yield
@@ -107,7 +131,7 @@ def _found_bad(work: Work, package: ArchivablePackage, source: PackageSource) ->
             if error.missing:
                 raise _gone(error, package, source, then) from error
         elif work.topology.location(source.full_name).site != work.location.site:
-            _require_wrong_again(work, package, source)
+            _require_wrong_again(sending)
         told = WaitingError(
             f"{sentence(error)} It was verified before, so this copy is damaged since, and is marked corrupt. {then}"
         )
@@ -121,16 +145,19 @@ def _gone(error: DtsError, package: ArchivablePackage, source: PackageSource, th
     return FailedWith(told, record=_loss(package, source, CopyStatus.MISSING))
 
 
-def _read(work: Work, package: ArchivablePackage, source: PackageSource) -> Iterator[Chunk]:
+def _read(sending: _Sending) -> Iterator[Chunk]:
+    work, package, source = sending.work, sending.package, sending.source
     what = f"{package.path} in {source.full_name}"
-    read = work.storage_of(source.full_name).read(source.path)
+    storage = work.storage_of(source.full_name)
+    read = storage.read(source.path) if sending.paced is None else sending.paced.read(storage, source.path)
     return _checked(read, package.manifest, what=what, check=work.check)
 
 
-def _require_wrong_again(work: Work, package: ArchivablePackage, source: PackageSource) -> None:
+def _require_wrong_again(sending: _Sending) -> None:
     """Read a second time before a far copy is called corrupt: a bit may flip on the long way."""
+    package, source = sending.package, sending.source
     try:
-        for _ in _read(work, package, source):
+        for _ in _read(sending):
             pass
     except ChecksumMismatchError:
         return

@@ -81,8 +81,11 @@ def put(
     on_progress: Callable[[Progress], None] = nothing,
     yield_after_seconds: float = YIELD_SECONDS,
     smallest_part: int = PART_BYTES,
+    reader_of: "ReaderOf | None" = None,
 ) -> Pulled:
     """Put `item` under its path, read at the origin from `source_path` (its path, unless said otherwise).
+
+    `reader_of` reads in another way than the storage itself, more slowly for example; it is used from several threads.
 
     `check` is called, and may raise, after every part and once a second; parts under way are then given up.
 
@@ -93,7 +96,7 @@ def put(
     began = time.monotonic()
     parts = parts_of(item, smallest=smallest_part)
     path = source_path or item.path
-    upload = _Upload(item, origin, archive.streamed(item.path), path)
+    upload = _Upload(item, origin, archive.streamed(item.path), path, reader_of=reader_of or partial_reader)
     if len(parts) <= 1:
         upload.put_whole(archive)
         return Pulled(item.content.size_bytes, 0, finished=True)
@@ -145,11 +148,12 @@ def _is_far(archive: S3Storage, path: str) -> bool:
 class _Upload:
     """One multipart upload. `send` is called in several threads."""
 
-    def __init__(self, item: Item, origin: Origin, target: Target, path: str) -> None:
+    def __init__(self, item: Item, origin: Origin, target: Target, path: str, *, reader_of: "ReaderOf") -> None:
         self._item = item
         self._origin = origin
         self._target = target
         self._path = path
+        self._reader_of = reader_of
         self._id = ""
         self._stopped = threading.Event()
         self._idle: SimpleQueue[Storage] = SimpleQueue()
@@ -179,7 +183,7 @@ class _Upload:
 
     def _send(self, part: Part) -> "CompletedPartTypeDef":
         storage = self._storage()
-        body = _Body(part.blocks, partial_reader(storage, self._path), name=self._place, stopped=self._stopped)
+        body = _Body(part.blocks, self._reader_of(storage, self._path), name=self._place, stopped=self._stopped)
         try:
             return self._target.send_stream(
                 cast("IO[bytes]", body), size_bytes=part.size_bytes, number=part.number, upload_id=self._id
@@ -208,7 +212,7 @@ class _Upload:
             raise self._told(error) from error
 
     def _write(self, archive: S3Storage) -> None:
-        reader = partial_reader(self._origin.storage, self._path)
+        reader = self._reader_of(self._origin.storage, self._path)
         body = _Body(blocks_of(self._item.content), reader, name=self._place, stopped=self._stopped)
         archive.write(self._item.path, body.chunks(), size_bytes=self._item.content.size_bytes)
 
@@ -272,6 +276,7 @@ class DamagedBlockError(TransientError):
 
 
 Reader = Callable[[int, int], Iterator[Chunk]]
+ReaderOf = Callable[[Storage, str], Reader]
 
 
 def partial_reader(storage: Storage, path: str) -> Reader:
