@@ -357,6 +357,29 @@ def test_a_staged_file_that_somebody_changed_meanwhile_is_made_right(observatory
     assert staged(package) == FILES
 
 
+@pytest.mark.parametrize("link", ["", "16123", "16123/rfsoc01"], ids=["the observation's", "the first", "the last"])
+def test_through_a_link_that_leads_out_of_the_location_nothing_is_written(observatory, package, tmp_path, link):
+    outside = tmp_path / "outside"
+    (outside / "rfsoc01").mkdir(parents=True)
+    folder = observatory.folder(HERE) / package.staged_folder / link
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(outside)
+    ask_for(package)
+    (sentence,) = observatory.run(staging, HERE).failed
+    assert f"a symbolic link leads out of {observatory.folder(HERE)}" in sentence
+    assert [path for path in outside.rglob("*") if path.is_file()] == []
+
+
+def test_a_link_in_place_of_a_file_is_replaced_and_what_it_leads_to_stays(observatory, package, tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    place = observatory.folder(HERE) / package.staged_folder / FIRST
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "mine")
+    ask_for(package)
+    assert observatory.run(staging, HERE).completed == 1
+    assert ((tmp_path / "mine").read_bytes(), place.is_symlink(), place.read_bytes()) == (b"mine", False, FILES[FIRST])
+
+
 def test_if_nobody_wants_it_any_more_nothing_is_done(observatory, package):
     ask_for(package)
     (batch,) = observatory.plan(staging, HERE).batches
