@@ -8,17 +8,14 @@ from sqlalchemy import Connection, text
 from include.ops_db.decisions import TransferDecision, last_decisions
 from include.ops_db.routes import timetable_now
 from include.plurals import counted
-from include.topology import Route
+from include.topology import Topology
 
 DECISIONS_SHOWN = 3
 
 ROUTE_OF_TRANSFER = text(
     """
     select origin.full_name as origin, destination.full_name as destination, r.id, r.streams,
-      (select route.value from (select document from topology_version order by id desc limit 1) v,
-         jsonb_array_elements(v.document -> 'routes') as route
-       where route.value ->> 'from_location' = origin.full_name
-         and route.value ->> 'to_location' = destination.full_name limit 1) as document
+      (select document from topology_version order by id desc limit 1) as topology
     from data_transfer t
     join data_location origin on origin.id = t.origin_location_id
     join data_location destination on destination.id = t.destination_location_id
@@ -56,8 +53,7 @@ class ExplainedRoute:
 def explain_route(connection: Connection, data_transfer_id: int, *, now: datetime | None = None) -> ExplainedRoute:
     """Return what is known about the route of a transfer that exists; two statements."""
     row = connection.execute(ROUTE_OF_TRANSFER, {"transfer": data_transfer_id}).one()
-    plain = Route(from_location=row.origin, to_location=row.destination)
-    route = Route.model_validate(row.document) if row.document else plain
+    route = Topology.model_validate(row.topology).route(origin=row.origin, destination=row.destination)
     return ExplainedRoute(
         name=route.name,
         moved_by=route.moved_by,
