@@ -1,6 +1,4 @@
-"""Sentences about how a location fills: how full it is, how fast, and when it will be full."""
-
-from datetime import datetime
+"""A sentence about how a location fills: how fast, and when it will be full."""
 
 from include.operations.decide import clock
 from include.ops_db.measurements import HowFull
@@ -17,8 +15,3 @@ def when_full(known: HowFull | None, *, rate: float | None = None) -> str:
     if full_at is None or rate is None:
         return ""
     return f" At the present {size(int(rate))}/s it is full at {clock(full_at)}."
-
-
-def hours_until(moment: datetime, *, now: datetime) -> float:
-    """Return the hours from `now` on, none if that is over."""
-    return max((moment - now).total_seconds() / 3600, 0.0)
