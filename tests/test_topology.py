@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from include.errors import BadInputError, TopologyError
-from include.topology import LocationType, OperationKind, Topology, load_topology, parse_topology
+from include.topology import LocationType, OperationKind, Policy, Topology, load_topology, parse_topology
 
 FOLDER = Path(__file__).parent.parent / "include" / "topologies"
 SANDBOX = (FOLDER / "sandbox.yaml").read_text()
@@ -416,4 +416,5 @@ def test_what_a_location_and_a_policy_do_not_say_is_careful():
     topology = load_topology(FOLDER / "ccat.yaml")
     marks = topology.location("us_buffer").watermarks
     assert (marks.low, marks.high, marks.critical) == (0.70, 0.85, 0.95)
-    assert (topology.policy.brake.share, topology.policy.brake.bytes) == (0.25, None)
+    assert (Policy().brake.share, Policy().brake.bytes) == (0.25, None)
+    assert (Policy().archive_copies, Policy().archive_sites, Policy().deletion_grace_seconds) == (2, 2, 7 * 86400)

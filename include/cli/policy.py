@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from include.cli import paper
 from include.cli.place import ops_db, the_topology
+from include.lifecycle.overrides import overrides_not_over
 from include.lifecycle.pins import pins_that_hold
 from include.lifecycle.policy_diff import Amount, Difference, applied_document, differences
 from include.ops_db.places import applied_topology
@@ -27,7 +28,7 @@ def show(
     """Show the applied policy as it holds at each location, for each instrument, and the pins."""
     with Session(ops_db()) as session:
         topology, version = applied_document(session), applied_topology(session)
-        pins = pins_that_hold(session)
+        pins, overrides = pins_that_hold(session), overrides_not_over(session)
     if topology is None or version is None:
         paper.say("No topology was applied yet, so nothing is deleted anywhere: `dts topology apply`.")
         return
@@ -55,6 +56,24 @@ def show(
                 for each in pins
             ],
             numbers=("pin",),
+        )
+    if overrides := [each for each in overrides if location in (None, each.location)]:
+        paper.heading("Overrides of the rule of archive copies")
+        paper.table(
+            ("override", "of", "at", "asked by", "confirmed by", "over at (UTC)", "why"),
+            [
+                (
+                    each.id,
+                    each.subject,
+                    each.location,
+                    each.asked_by,
+                    each.confirmed_by or "nobody yet",
+                    paper.moment(each.expires_at),
+                    each.reason,
+                )
+                for each in overrides
+            ],
+            numbers=("override",),
         )
 
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from include.lifecycle import questions
+from include.lifecycle.case import Case
 from include.lifecycle.copies import BEGUN, EXAMINED, Copy, lock_copies
 from include.lifecycle.overrides import override_of
 from include.lifecycle.package_lock import LockedPackage, change_copies, lock_package
-from include.lifecycle.questions import Case
 from include.ops_db.places import location_id
 from include.ops_db.states import CopyStatus
 from include.ops_db.tables import DeletionRecord

@@ -32,6 +32,16 @@ OVERRIDE_OF = text(
     """  # noqa: S608 - put together from constants
 )
 
+NOT_OVER = text(
+    """
+    select o.id, o.asked_by, o.confirmed_by, o.reason, o.expires_at, l.full_name as location,
+      coalesce(p.name, 'observation ' || o.executed_obs_unit_id) as subject
+    from copy_rule_override o join data_location l on l.id = o.data_location_id
+    left join raw_data_package p on p.id = o.raw_data_package_id
+    where o.expires_at > now() order by o.id
+    """
+)
+
 LOCK = text("select * from copy_rule_override where id = :override for no key update")
 
 CONFIRM = text(
@@ -64,6 +74,20 @@ class Asked:
     id: int
     packages: int
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOverride:
+    """One that is not over, as people see it."""
+
+    id: int
+    asked_by: str
+    confirmed_by: str | None
+    """None: it means nothing yet."""
+    reason: str
+    expires_at: datetime
+    location: str
+    subject: str
 
 
 def ask(session: Session, subject: LifecycleSubject, *, location: str, reason: str, person: str, account: str) -> Asked:
@@ -124,3 +148,8 @@ def override_of(session: Session, package: LockedPackage, *, data_location_id: i
     values = {"package": package.id, "here": data_location_id, "now": now}
     row = session.execute(OVERRIDE_OF, values).one_or_none()
     return None if row is None else Override(row.id, row.asked_by, row.confirmed_by, row.reason)
+
+
+def overrides_not_over(session: Session) -> list[ShownOverride]:
+    """Return those that are in force or wait for their second person, the oldest first."""
+    return [ShownOverride(**row._mapping) for row in session.execute(NOT_OVER)]  # noqa: SLF001 - its public name

@@ -19,7 +19,7 @@ from include.ops_db.tables import TopologyVersion
 from include.topology import DataLocation, LocationType, Topology
 
 PACKAGES_COUNTED = 100_000
-PACKAGES_ASKED = 500
+PACKAGES_ASKED = 200
 """About so many packages a location the gate is asked; further ones are taken for what the query says of them."""
 EXAMPLES = 3
 

@@ -4,22 +4,20 @@ All are asked under the package's lock. An answer that needs rows of other table
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
-from include.lifecycle.copies import Copy, LockedCopies
+from include.lifecycle.case import Case
+from include.lifecycle.copies import Copy
 from include.lifecycle.overrides import Override
-from include.lifecycle.package_lock import LockedPackage
 from include.lifecycle.pins import pin_of
 from include.lifecycle.readers import readers_of
 from include.lifecycle.scrub_requests import ask_for_scrub
 from include.ops_db.states import PackageState
 from include.plurals import counted
-from include.retention import Retention
-from include.topology import DataLocation, LocationType, Topology
+from include.topology import LocationType
 
 FILES_PACKAGED = text(
     """
@@ -69,49 +67,6 @@ CAME_BY_PRIMARY_TRANSFER = text(
       where m.raw_data_package_id = :package and b.destination_location_id = :here and b.is_primary)
     """
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A package at a location that somebody wants to be rid of, under the package's lock."""
-
-    session: Session
-    package: LockedPackage
-    copies: LockedCopies
-    location: DataLocation
-    data_location_id: int
-    topology: Topology
-    retention: Retention
-    """What holds for this package here."""
-    override: Override | None
-    """Two people's word that fewer archive copies will do."""
-    pressure: bool
-    """The location is too full: what may go need not wait for its age."""
-    now: datetime
-
-    @property
-    def copies_needed(self) -> int:
-        """Verified archive copies; never none."""
-        return self.retention.archive_copies if self.override is None else 1
-
-    @property
-    def sites_needed(self) -> int:
-        """How many different sites they must be at."""
-        return self.retention.archive_sites if self.override is None else 1
-
-    def are_enough(self, copies: Collection[Copy]) -> bool:
-        """Tell whether these archive copies are as many, at as many sites, as are needed."""
-        return len(copies) >= self.copies_needed and len({copy.site for copy in copies}) >= self.sites_needed
-
-    @property
-    def values(self) -> dict[str, object]:
-        """What the questions' statements are about."""
-        return {"package": self.package.id, "here": self.data_location_id, "site": self.location.site, "now": self.now}
-
-    @property
-    def is_at(self) -> LocationType:
-        """The type of the location."""
-        return self.location.location_type
 
 
 def is_it_an_archive(case: Case) -> str | None:

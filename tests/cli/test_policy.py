@@ -121,6 +121,8 @@ def test_an_override_needs_two_people(dts: Dts, package: Archived) -> None:
     assert alone.code == 1
     assert "ada asked for override 1: another person must confirm it." in alone.err
     assert "are needed" in package.refusal("ccat_source")
+    shown = dts("policy", "show", "ccat_source").rows()
+    assert any(row[:5] == ["1", package.name, "ccat_source", "ada", "nobody yet"] for row in shown)
     assert "is in force until" in dts("override", "confirm", "1", "--by", "bob").out
     package.ask("ccat_source")
     assert "ada asked for it and bob confirmed it" in package.records()[0].reason
