@@ -3,6 +3,7 @@
 ===========  =========================================================================================================
 status       a table per stage and site, and the filings that were refused
 explain      where an observation, a package or an operation is, why, and what comes next
+history      the life of a file, a package or an observation, from filing to deletion
 flag         have an observation's packages overtake others
 retry        try failed operations again
 delete       what would go from where, and why not; or ask that packages go, through the gate
@@ -36,6 +37,7 @@ from include.cli import (
     doctor,
     explain,
     flag,
+    history,
     override,
     pin,
     policy,
@@ -59,6 +61,7 @@ app = typer.Typer(
 )
 app.command()(status.status)
 app.command()(explain.explain)
+app.command()(history.history)
 app.command()(flag.flag)
 app.command()(retry.retry)
 app.command()(stage.stage)

@@ -265,3 +265,14 @@ def test_packages_that_are_not_archived_yet_are_in_no_question(observatory):
     packages[1].change(archived_at=datetime(2999, 1, 1, tzinfo=UTC))
     observatory.run(deletion, HERE)
     assert deleted(packages) == [False, False, True, True]
+
+
+def test_what_is_held_back_hides_nothing_behind_it(observatory, monkeypatch):
+    """A plan looks at so many packages at most: those that may not go anyway must not use that up."""
+    monkeypatch.setattr(deletion, "PACKAGES_A_QUESTION", 3)
+    some_packages(observatory, 3)
+    observatory.run(deletion, HERE)
+    say(observatory, BrakeAnswer.REFUSED)
+    newer = some_packages(observatory, 1)
+    observatory.run(deletion, HERE)
+    assert deleted(newer) == [True]
