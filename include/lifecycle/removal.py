@@ -4,8 +4,8 @@ Only files that ops-db knows are touched. A file that is not as recorded is not 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -19,6 +19,8 @@ from include.storage.interface import Storage
 from include.topology import LocationType
 
 HAS_BEGUN = frozenset({CopyStatus.DELETION_IN_PROGRESS, CopyStatus.DELETION_FAILED})
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 RAW_FILES = text(
     """
@@ -53,6 +55,8 @@ class DoomedCopy:
     begun: bool
     """Not known to be whole: an earlier attempt may have deleted some files, or a staging may not have brought all."""
     files: tuple[DoomedFile, ...]
+    known_bad: bool = False
+    """A package in a buffer whose bytes were found wrong before; nobody needs to be told again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,8 @@ class Fate:
     """Files that were gone before their time."""
     changed: tuple[str, ...] = ()
     """Phrases about files that are not as recorded."""
+    kept: tuple[str, ...] = ()
+    """Names in quarantine of files that were known to be wrong (unneeded.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +90,7 @@ def doomed_copies(
 ) -> list[DoomedCopy]:
     """Return the files of copies of a package, in at most one statement."""
     if location_type is LocationType.BUFFER:
-        return [_doomed(copy, [_tar(package, copy)]) for copy in copies]
+        return [_doomed_tar(package, copy) for copy in copies]
     rows = session.execute(RAW_FILES, {"package": package.id}).all()
     if location_type is LocationType.PROCESSING:
         return [
@@ -198,9 +204,17 @@ def _doomed(copy: Copy, files: Sequence[DoomedFile]) -> DoomedCopy:
     return DoomedCopy(id=copy.id, begun=copy.status in HAS_BEGUN or not vouched_for, files=tuple(files))
 
 
-def _tar(package: LockedPackage, copy: Copy) -> DoomedFile:
+def _doomed_tar(package: LockedPackage, copy: Copy) -> DoomedCopy:
     size_bytes = copy.size_bytes if package.size_bytes is None else package.size_bytes
-    return DoomedFile(path=copy.path, size_bytes=size_bytes, checksum=package.checksum, known_at=_known_at(copy))
+    known_bad = copy.status is CopyStatus.CORRUPT
+    tar = DoomedFile(
+        path=copy.path,
+        size_bytes=size_bytes,
+        checksum=package.checksum,
+        known_at=LONG_AGO if known_bad else _known_at(copy),  # a bit that flips changes no time: its bytes decide
+    )
+    doomed = _doomed(copy, [tar])
+    return replace(doomed, begun=True, known_bad=True) if known_bad else doomed
 
 
 def _known_at(copy: Copy) -> datetime:

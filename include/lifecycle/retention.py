@@ -12,7 +12,7 @@ from sqlalchemy import CursorResult, Row
 from sqlalchemy.orm import Session
 
 from include.lifecycle import retention_statements as statements
-from include.lifecycle.copies import BEGUN, DELETABLE
+from include.lifecycle.copies import BEGUN, DELETABLE, EXAMINED
 from include.policy import Policy
 from include.retention import Release
 from include.topology import LocationType
@@ -37,7 +37,8 @@ def candidates(
     values = {
         **_rules(session, place, policy=policy, now=now, pressure=pressure),
         "begun": list(BEGUN),
-        "deletable": list(DELETABLE),
+        # What is damaged in a buffer goes, too, once nobody needs it (unneeded.py).
+        "deletable": list(EXAMINED if place.location_type is LocationType.BUFFER else DELETABLE),
         "now": now,
         "most": most,
         "with_operations": with_operations,

@@ -17,7 +17,8 @@ gets an operation until somebody says yes, in the DAG `deletion_brake` or by `dt
 
 **When it fails.** A file is not what was archived: it is left alone, its copy is `corrupt`, and the explanation names
 it. Find out who changed it; move it away or put back what was filed, then `dts retry`. A file that had gone before its
-time is `missing`; the explanation names it too.
+time is `missing`; the explanation names it too. A damaged package in a buffer that nobody needs any more, known as such
+before or retried by a person, fails no more: it is moved to `quarantine/` there, and is `deleted`.
 
 **How to stop it.** Pause this DAG: nothing is deleted anywhere, and disks fill.
 """
@@ -42,6 +43,7 @@ from include.lifecycle.pressure import how_much_to_free, is_pressed
 from include.lifecycle.preview import preview
 from include.lifecycle.removal import DoomedCopy, Fate, doomed_copies, remove, what_is_left
 from include.lifecycle.retention import candidates, mark_deletion_possible
+from include.lifecycle.unneeded import put_unneeded_aside
 from include.operations.patience import ask_again
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, FailedWith, Planning, Work
@@ -206,7 +208,8 @@ def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: Le
     fates: list[Fate] = []
     try:
         for copy in copies:
-            fates.append(remove(storage, copy, confirm=lease))  # noqa: PERF401 - what was done counts, whatever comes
+            fate = remove(storage, copy, confirm=lease)
+            fates.append(put_unneeded_aside(work, storage, copy, fate))
     except LeaseLostError:
         raise
     except (PermanentError, TransientError) as error:
@@ -251,6 +254,9 @@ def _what_went(work: Work, package: str, fates: Sequence[Fate]) -> str:
     gone = [repr(path) for fate in fates for path in fate.gone]
     if gone:
         sentence += f" {len(gone)} had gone before their time, by somebody else's hand: {_named(gone)}."
+    kept = [name for fate in fates for name in fate.kept]
+    if kept:
+        sentence += f" What was damaged is kept as {_named(kept)}, until a person has looked at it and removes it."
     return sentence
 
 
