@@ -14,6 +14,7 @@ from include.cli.stage import AsJson, Reason, Until
 from include.explain.staging import (
     ExplainedJob,
     StagingHistory,
+    StagingPackage,
     explain_job,
     history_of_job,
     newest_jobs,
@@ -26,7 +27,7 @@ from include.sizes import size
 PACKAGES_SHOWN = 50
 """A job may have thousands; those that are not there come first, and JSON has them all."""
 
-JobId = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Number of a StagingJob.")]
+JobId = Annotated[int, typer.Argument(metavar="ID", help="Number of a StagingJob.")]
 
 app = typer.Typer(no_args_is_help=True, help="StagingJobs: show, extend, release. `dts stage` makes one.")
 
@@ -89,9 +90,7 @@ def show(job_id: JobId, *, as_json: AsJson = False) -> None:
     missing_first = sorted(packages, key=lambda package: package.status is WorkStatus.COMPLETED)
     paper.table(
         ("package", "state", "files", "size", "why"),
-        [(each.name, each.status, each.file_count, size(each.size_bytes), each.why) for each in missing_first][
-            :PACKAGES_SHOWN
-        ],
+        [(each.name, each.status, each.file_count, _bytes(each), each.why) for each in missing_first][:PACKAGES_SHOWN],
         numbers=("files", "size"),
     )
     if len(packages) > PACKAGES_SHOWN:
@@ -128,6 +127,12 @@ def _say_what_it_is_now(engine: Engine, job_id: int, sentence: str, as_json: boo
     with engine.connect() as connection:
         job: ExplainedJob = explain_job(connection, job_id)
     paper.as_json(job)
+
+
+def _bytes(package: StagingPackage) -> str:
+    whole = size(package.size_bytes)
+    is_partly_there = package.status is WorkStatus.IN_PROGRESS and package.size_bytes_done
+    return f"{size(package.size_bytes_done)} of {whole}" if is_partly_there else whole
 
 
 def _of_event(event: StagingHistory) -> str:

@@ -15,6 +15,9 @@ from include.sizes import size
 _PACKAGES = """
 select j.id as job, p.id, p.name, p.state, p.file_count, p.content_bytes, o.id as operation_id, o.explanation,
   a.in_archive, case
+    when c.id is not null then p.content_bytes
+    when r.size_bytes is not null then greatest(p.content_bytes - r.size_bytes, 0)
+    else 0 end as done_bytes, case
     when c.id is not null then 'completed'
     when o.status is not null then o.status
     when p.state = 'failed' and not a.in_archive then 'failed'
@@ -26,10 +29,11 @@ left join physical_copy c on c.raw_data_package_id = p.id and c.data_location_id
   and c.status = 'staged'
 left join operation o on o.kind = 'staging' and o.data_location_id = j.data_location_id
   and o.raw_data_package_id = p.id and o.status not in ('completed', 'cancelled')
-cross join lateral (select exists (
-  select from physical_copy k join data_location l on l.id = k.data_location_id
+left join space_reservation r on r.operation_id = o.id and r.lease_token = o.lease_token and o.status = 'in_progress'
+cross join lateral (select coalesce((
+  select true from physical_copy k join data_location l on l.id = k.data_location_id
   where k.raw_data_package_id = p.id and l.location_type = 'long_term_archive' and l.active and k.status = 'present'
-    and k.verified_at is not null and k.checksum = p.checksum) as in_archive) a
+    and k.verified_at is not null and k.checksum = p.checksum limit 1), false) as in_archive) a
 where j.id = any(:jobs)
 """
 
@@ -46,7 +50,7 @@ JOBS = text(
         sum(file_count)::bigint as files,
         coalesce(sum(file_count) filter (where status = 'completed'), 0)::bigint as files_done,
         sum(content_bytes)::bigint as size_bytes,
-        coalesce(sum(content_bytes) filter (where status = 'completed'), 0)::bigint as size_bytes_done,
+        sum(done_bytes)::bigint as size_bytes_done,
         count(*) filter (where status in ('scheduled', 'in_progress')) as in_progress,
         count(*) filter (where status = 'failed') as failed
       from ({_PACKAGES}) each group by job
@@ -81,6 +85,8 @@ class StagingPackage:
     """Of its staging."""
     file_count: int
     size_bytes: int
+    size_bytes_done: int
+    """Of one in progress: what is written; it gets its name file by file."""
     operation_id: int | None
     """The one that is to stage it, unless it is there."""
     why: str
@@ -191,6 +197,7 @@ def packages_of_job(connection: Connection, job: ExplainedJob) -> tuple[StagingP
             status=WorkStatus(row.status),
             file_count=row.file_count,
             size_bytes=row.content_bytes,
+            size_bytes_done=row.done_bytes,
             operation_id=row.operation_id,
             why=_why(
                 job,

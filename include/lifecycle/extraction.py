@@ -19,6 +19,7 @@ from include.errors import (
 from include.integrity.manifest import Member, PackageManifest
 from include.integrity.verify import MemberWriter, read_package
 from include.lifecycle.sources import ArchiveCopy, mark_bad
+from include.lifecycle.staging_progress import Progress
 from include.operations.patience import ask_again
 from include.operations.stage import Work
 from include.ops_db.states import CopyStatus
@@ -93,8 +94,11 @@ def _extract_or_again(work: Work, order: Order, copy: ArchiveCopy, storage: Disk
 
 
 def _extract(work: Work, order: Order, copy: ArchiveCopy, storage: DiskStorage) -> None:
+    progress = Progress(work, left_bytes=order.content_bytes)
+
     def sink(member: Member) -> AbstractContextManager[MemberWriter]:
         work.check()
+        progress.begin(member.size_bytes)
         return storage.writing(f"{order.folder}/{member.path}", durable=False)
 
     read_package(_chunks(work, copy), manifest=order.manifest, sink=sink)

@@ -25,12 +25,14 @@ from include.topology import DataLocation, LocationType, Topology
 NAMED_PACKAGES = 5
 """In a message about wrong ones: enough to see what is meant, short enough to read."""
 
+# Not `exists`: for many packages the planner would read all copies there are instead of theirs.
 PACKAGES = text(
     """
-    select p.id, p.name, p.state, exists (
-      select from physical_copy c join data_location l on l.id = c.data_location_id
+    select p.id, p.name, p.state, coalesce((
+      select true from physical_copy c join data_location l on l.id = c.data_location_id
       where c.raw_data_package_id = p.id and l.location_type = 'long_term_archive' and l.active
-        and c.status = 'present' and c.verified_at is not null and c.checksum = p.checksum) as in_archive
+        and c.status = 'present' and c.verified_at is not null and c.checksum = p.checksum
+      limit 1), false) as in_archive
     from raw_data_package p where p.name = any(:names) order by p.id
     """
 )
@@ -70,14 +72,14 @@ CANCEL_UNWANTED = text(
     """
     update operation set status = 'cancelled', finished_at = clock_timestamp(), not_before = null,
       explanation = 'No active StagingJob wants it here any more.'
-    where id in (
+    where id = any(array(
       select o.id from operation o
       where o.kind = 'staging' and o.data_location_id = :here and o.status in ('pending', 'failed')
         and not exists (
           select from staging_job j join staging_job_package m on m.staging_job_id = j.id
           where m.raw_data_package_id = o.raw_data_package_id and j.data_location_id = :here
             and j.state = 'active' and j.until > :now)
-      order by o.id for update skip locked)
+      order by o.id for update skip locked))
     """
 )
 
@@ -278,13 +280,13 @@ def _packages(
     named = set(names)
     if early := [f"{row.name} ({row.state})" for row in found if row.name in named and not row.in_archive]:
         raise BadInputError(
-            f"No archive has a verified copy of {_named(early)}, so it cannot be staged: ask again once one has, or ask"
-            " for it to come as soon as one does (--wait)."
+            f"No archive has a verified copy of {_named(early)}, so it cannot be staged: it can be once one has"
+            " (`dts explain` says what it waits for). Ask again then, or ask for it to come by itself (--wait)."
         )
     if not any(row.in_archive for row in found):
         raise BadInputError(
-            f"No archive has a verified copy of any of these {counted(len(found), 'package')} yet: ask again once one"
-            " has, or ask for them to come as soon as one does (--wait)."
+            f"No archive has a verified copy of any of these {counted(len(found), 'package')} yet: they can be"
+            " staged once one has. Ask again then, or ask for them to come by themselves (--wait)."
         )
     return found
 

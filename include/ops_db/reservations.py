@@ -56,6 +56,14 @@ RESERVE = text(
 RELEASE = text("delete from space_reservation where operation_id = :operation_id and lease_token = :lease_token")
 
 
+SHRINK = text(
+    """
+    update space_reservation set size_bytes = least(size_bytes, :left)
+    where operation_id = :operation_id and lease_token = :lease_token
+    """
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Promises:
     """Which operations had room reserved at a location just before somebody looked at its disk."""
@@ -108,6 +116,11 @@ def reserve(session: Session, *, operation_id: int, lease_token: int, data_locat
             "size_bytes": size_bytes,
         },
     )
+
+
+def shrink(session: Session, *, operation_id: int, lease_token: int, left_bytes: int) -> None:
+    """Reserve no more than what is left to be written."""
+    session.execute(SHRINK, {"operation_id": operation_id, "lease_token": lease_token, "left": left_bytes})
 
 
 def release(session: Session, *, operation_id: int, lease_token: int) -> None:

@@ -156,6 +156,8 @@ def test_a_stranger_is_refused_in_one_line_and_nothing_changes(dts: Dts, night: 
         (("extend", "4711", "--until", LATER), 1, "There is no StagingJob 4711"),
         (("release", "4711"), 1, "There is no StagingJob 4711"),
         (("show", "4711"), 1, "There is no StagingJob 4711"),
+        (("show", "99999999999999999999"), 1, "There is no StagingJob 99999999999999999999"),
+        (("release", "99999999999999999999"), 1, "There is no StagingJob 99999999999999999999"),
         (("show", "first"), 2, "valid integer"),
         (("extend", "1", "--until", "2020-01-01"), 1, "is not later"),
         (("extend", "1", "--until", "soon"), 2, "'soon' is no date"),

@@ -20,6 +20,7 @@ from include.ops_db.places import location_id
 from include.ops_db.states import CopyStatus, PackageState, StagingEvent, StagingState, WorkStatus
 from include.ops_db.tables import LocationMeasurement, Operation, SpaceReservation, StagingJob
 from include.stages import deletion, staging
+from include.storage.disk import DiskStorage
 from include.topology import OperationKind, Watermarks
 from tests.lifecycle.archived import Archived, archived_package
 from tests.observatory import Observatory
@@ -269,6 +270,25 @@ def test_what_nobody_wants_any_more_is_cancelled_instead_of_calling_a_person(obs
     release(observatory.engine, job)
     observatory.plan(staging, HERE)
     assert observatory.operations(OperationKind.STAGING)[0].status is WorkStatus.CANCELLED
+
+
+def test_while_a_package_comes_it_is_said_how_much_of_it_is_written(observatory, monkeypatch):
+    """Its reservation shrinks, too: what is written is not counted a second time."""
+    monkeypatch.setattr("include.lifecycle.staging_progress.PAUSE_SECONDS", 0.0)
+    package = archived_package(observatory, {f"{number}.g3": bytes(100) for number in range(4)})
+    job = ask_for(package)
+    seen: list[tuple[str, int]] = []
+
+    class Watched(DiskStorage):
+        def writing(self, path: str, *, durable: bool = True):
+            with observatory.engine.connect() as connection:
+                explained = explain_job(connection, job)
+            seen.append((explained.status, explained.size_bytes_done))
+            return super().writing(path, durable=durable)
+
+    observatory.storages[HERE] = Watched(observatory.folder(HERE))
+    assert observatory.run(staging, HERE).completed == 1
+    assert seen == [("in_progress", 0), ("in_progress", 100), ("in_progress", 200), ("in_progress", 300)]
 
 
 # ---- extension and release
