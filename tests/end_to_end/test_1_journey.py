@@ -134,3 +134,17 @@ def test_every_deletion_has_its_evidence(running: Running, observation: Observat
     assert {row.location_type for row in records} == {"source", "buffer"}
     for row in records:
         assert len({copy["site"] for copy in row.evidence}) == 2
+
+
+def test_the_staging_job_is_extended_and_released_over_rest(running: Running, observation: Observation) -> None:
+    """At the end: once it is released, what was staged goes at any moment."""
+    job = running.scalar("select max(id) from staging_job")
+    later = now() + timedelta(hours=9)
+    happened = "select array_agg(format('%s by %s', event, person) order by id) from staging_job_event"
+    extended = ["requested by operator", "extended by operator"]
+    running.trigger("staging", {"extend": job, "until": later.isoformat(), "reason": "it is a large map"})
+    running.until(lambda: running.scalar(happened) == extended, what="the extension")
+    assert running.scalar("select until from staging_job where id = :id", id=job) == later
+    running.trigger("staging", {"release": job})
+    running.until(lambda: running.scalar(happened) == [*extended, "released by operator"], what="the release")
+    assert running.scalar("select state from staging_job where id = :id", id=job) == "released"
