@@ -1,8 +1,10 @@
 """Staging: archived packages are brought to a PROCESSING location and unpacked there, for a while.
 
-**What it does.** A StagingJob asks for packages until a date. Trigger this DAG with *Only these packages*, *Only this
-location* and *Until* to make one (or `dts stage`); each package is read from the nearest archive, every file is
-verified, and then appears under `{instrument}/{observation}/`. After the date it may be deleted there.
+**What it does.** A StagingJob asks for packages until a date. Trigger this DAG with *Stage these*, *Only this location*
+and *Until* to make one (or `dts stage`): it is refused, with the numbers, if there is no room for it. Each package is
+read from the nearest archive, every file is verified, and then appears under `{instrument}/{observation}/`. After the
+date it may be deleted there. With *Extend* and *Until*, or *Release*, its owner or an operator ends it later, or now.
+`dts staging show` says how far a job is, what is missing and why.
 
 **Safe to repeat?** Always. A file appears under its name only when its checksum matched.
 
