@@ -14,28 +14,13 @@ from sqlalchemy.orm import Session
 from include.errors import BadInputError
 from include.lifecycle.package_lock import lock_packages
 from include.lifecycle.staging_room import require_room
+from include.lifecycle.what_can_be_staged import packages_to_be_had, processing_location
 from include.operations.decide import clock, storable
 from include.operations.record import RESET
 from include.ops_db.places import location_id
 from include.ops_db.states import StagingEvent, StagingState
 from include.ops_db.tables import StagingJob, StagingJobEvent, StagingJobPackage, TopologyVersion
-from include.plurals import counted
-from include.topology import DataLocation, LocationType, Topology
-
-NAMED_PACKAGES = 5
-"""In a message about wrong ones: enough to see what is meant, short enough to read."""
-
-# Not `exists`: for many packages the planner would read all copies there are instead of theirs.
-PACKAGES = text(
-    """
-    select p.id, p.name, p.state, coalesce((
-      select true from physical_copy c join data_location l on l.id = c.data_location_id
-      where c.raw_data_package_id = p.id and l.location_type = 'long_term_archive' and l.active
-        and c.status = 'present' and c.verified_at is not null and c.checksum = p.checksum
-      limit 1), false) as in_archive
-    from raw_data_package p where p.name = any(:names) order by p.id
-    """
-)
+from include.topology import Topology
 
 FAILED = text(
     """
@@ -123,7 +108,7 @@ def request_staging(
         BadInputError: something of it makes no sense, cannot be had or does not fit; nothing was written.
     """
     topology = _topology(session)
-    place = _processing_location(topology, location)
+    place = processing_location(topology, location)
     here = location_id(session, location)
     asking = Asking(person=requested_by, reason=reason, through=asked_through)
     _require_person(asking)
@@ -131,7 +116,7 @@ def request_staging(
     now = session.execute(select(func.now())).scalar_one()
     if until <= now:
         raise BadInputError(f"Until {until} is over (it is {now:%Y-%m-%d %H:%M:%S} UTC now): give a date to come.")
-    found = _packages(session, packages, also=also, may_wait=may_wait)
+    found = packages_to_be_had(session, packages, also=also, may_wait=may_wait)
     ids = [package.id for package in found]
     lock_packages(session, ids)
     if not may_wait:
@@ -249,48 +234,3 @@ def _topology(session: Session) -> Topology:
     if document is None:
         raise BadInputError("No topology was applied to ops-db yet: run `dts topology apply`.")
     return Topology.model_validate(document)
-
-
-def _processing_location(topology: Topology, full_name: str) -> DataLocation:
-    known = ", ".join(place.full_name for place in topology.of_type(LocationType.PROCESSING)) or "none"
-    for place in topology.data_locations:
-        if place.full_name == full_name:
-            if place.location_type is LocationType.PROCESSING:
-                return place
-            kind = place.location_type.replace("_", " ")
-            raise BadInputError(
-                f"{full_name} is a {kind} location; packages are staged at processing locations: {known}."
-            )
-    raise BadInputError(f"There is no location {full_name!r}. Packages are staged at processing locations: {known}.")
-
-
-def _packages(
-    session: Session, names: Sequence[str], *, also: Sequence[str], may_wait: bool
-) -> Sequence[Row[tuple[int, str, str, bool]]]:
-    if not names and not also:
-        raise BadInputError("A StagingJob needs the name of at least one package.")
-    found = session.execute(PACKAGES, {"names": [*names, *also]}).all()
-    known = {row.name for row in found}
-    if unknown := [name for name in names if name not in known]:
-        raise BadInputError(
-            f"There is no package {_named(unknown)}. `dts explain <observation>` lists an observation's packages."
-        )
-    if may_wait:
-        return found
-    named = set(names)
-    if early := [f"{row.name} ({row.state})" for row in found if row.name in named and not row.in_archive]:
-        raise BadInputError(
-            f"No archive has a verified copy of {_named(early)}, so it cannot be staged: it can be once one has"
-            " (`dts explain` says what it waits for). Ask again then, or ask for it to come by itself (--wait)."
-        )
-    if not any(row.in_archive for row in found):
-        raise BadInputError(
-            f"No archive has a verified copy of any of these {counted(len(found), 'package')} yet: they can be"
-            " staged once one has. Ask again then, or ask for them to come by themselves (--wait)."
-        )
-    return found
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_PACKAGES} more" if len(names) > NAMED_PACKAGES else ""
-    return ", ".join(names[:NAMED_PACKAGES]) + more
