@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -392,12 +392,28 @@ def started(tmp_path: Path) -> "subprocess.Popen[str]":
     )
 
 
+def wait_until_closed(root: Path) -> None:
+    """What a client that is gone had sent may still be on its way into the server's files."""
+    until = time.monotonic() + 20
+    while any(target.startswith(str(root)) for target in open_files()):
+        assert time.monotonic() < until, "the server still has files open"
+        time.sleep(0.02)
+
+
+def open_files() -> Iterator[str]:
+    """Of all processes that may be looked at."""
+    for one in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            yield str(one.readlink())
+
+
 def test_killed_in_the_middle_it_sends_again_only_what_was_not_kept(order, tmp_path, origin_root, arrived_root):
     process = started(tmp_path)
     for _ in range(12):
         assert " kept," in next(line for line in process.stderr if "kept" in line)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+    wait_until_closed(arrived_root)
     left = sum(missing_bytes(item, root=arrived_root) for item in order)
     assert 0 < left <= 4 * 64 * MB - 12 * 4 * MB
     again = started(tmp_path)
