@@ -1,0 +1,21 @@
+"""Whatever happens in whatever order, nothing goes that must stay; and what may go does go."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.lifecycle.machine.run import court, run
+
+HISTORIES = 200
+"""`make proof` runs 10,000, others each time."""
+
+
+@pytest.mark.timeout(300)
+def test_no_history_deletes_what_must_stay_and_what_may_go_goes(engine: Engine, tmp_path: Path):
+    with court(engine, tmp_path / "observatory") as machine:
+        tally = run(machine, histories=HISTORIES, number=1)
+    assert tally.wrong_deletions == tally.wrong_refusals == 0
+    # It is worth nothing if nothing happens.
+    assert tally.histories >= HISTORIES
+    assert min(tally.allowed, sum(tally.refused.values()), tally.killed, tally.races) > HISTORIES / 20, tally
