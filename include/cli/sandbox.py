@@ -22,6 +22,7 @@ def stop() -> None:
     from include.sandbox import background
 
     background.stop()
+    paper.say("The sandbox has ended; its files stay until the next start or `make clean`.")
 
 
 @app.command()

@@ -10,6 +10,7 @@ LOOPBACK = "127.0.0.1"
 _CANDIDATES = range(15_000, 32_000)
 """Below the kernel's ephemeral range (32768 up), so that no outgoing connection takes a port before its server does."""
 _given: set[int] = set()
+_PREFIX = "DTS_SANDBOX_PORT_"
 
 
 def is_free(port: int) -> bool:
@@ -58,7 +59,18 @@ def port_to_use(port: int | None, *, server: str, setting: str | None = None) ->
 
 def port_setting(name: str) -> str:
     """Return the environment variable that configures a port."""
-    return f"DTS_SANDBOX_PORT_{name.upper()}"
+    return f"{_PREFIX}{name.upper()}"
+
+
+def require_different_ports(**defaults: int) -> None:
+    """Raise a SandboxError where two settings name the same port. `defaults` are those of names that are not set."""
+    settings = {port_setting(name): str(port) for name, port in defaults.items()}
+    settings |= {name: text for name, text in os.environ.items() if name.startswith(_PREFIX)}
+    names: dict[str, str] = {}
+    for name, text in sorted(settings.items()):
+        if text in names:
+            raise SandboxError(f"{names[text]} and {name} both say {text}: give one of them another port.")
+        names[text] = name
 
 
 def configured_port(name: str, *, default: int | None = None) -> int | None:

@@ -22,7 +22,7 @@ from include.sandbox.airflow_processes import START_SECONDS, AirflowProcesses
 from include.sandbox.api import AirflowApi
 from include.sandbox.layout import Layout
 from include.sandbox.lock import Lock
-from include.sandbox.ports import configured_port, free_port, port_setting, port_to_use
+from include.sandbox.ports import configured_port, free_port, port_setting, port_to_use, require_different_ports
 from include.sandbox.preparation import Prepared, prepare_run
 from include.sandbox.process import Daemon
 from include.sandbox.servers import Servers
@@ -130,6 +130,7 @@ class Sandbox:
         return {name: daemon for name, daemon in self.daemons().items() if not daemon.is_alive()}
 
     def _start(self) -> None:
+        require_different_ports(ui=UI_PORT)
         api_port = port_to_use(
             configured_port("UI", default=UI_PORT), server="the web page", setting=port_setting("UI")
         )

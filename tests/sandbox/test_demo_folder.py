@@ -1,4 +1,4 @@
-"""What `make demo DATA=folder` accepts, before anything is started."""
+"""What `make demo DATA=folder REPORT=file` accepts, before anything is started."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,26 @@ from pathlib import Path
 import pytest
 
 from include.errors import SandboxError
+from include.sandbox.demo.__main__ import require_places
 from include.sandbox.demo.instrument import folder_originals, require_fileable
 from include.sandbox.layout import CLONE
+
+
+@pytest.mark.parametrize(
+    ("data", "report", "said"),
+    [
+        ("nowhere", None, "DATA=.*nowhere is not a folder"),
+        ("file", None, "DATA=.*file is not a folder"),
+        ("full", "nowhere/report.json", "REPORT=.*there is no folder .*nowhere"),
+        ("full", "full", "REPORT=.*full is a folder: name a file in it"),
+    ],
+)
+def test_what_cannot_be_is_told_at_once(tmp_path: Path, data: str, report: str | None, said: str) -> None:
+    (tmp_path / "full").mkdir()
+    for file in (tmp_path / "file", tmp_path / "full/file"):
+        file.touch()
+    with pytest.raises(SandboxError, match=said):
+        require_places(tmp_path / data, tmp_path / report if report else None)
 
 
 def test_odd_names_are_fileable(tmp_path: Path) -> None:

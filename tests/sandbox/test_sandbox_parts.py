@@ -15,7 +15,7 @@ from include.sandbox.components import queues_of_host
 from include.sandbox.connections import needed_locations, ops_db_connection
 from include.sandbox.layout import CLONE
 from include.sandbox.lock import Lock
-from include.sandbox.ports import configured_port
+from include.sandbox.ports import configured_port, require_different_ports
 from include.sandbox.preloaded_worker import modules_of_tasks
 from include.sandbox.sandbox import TOPOLOGY
 from include.sandbox.state import State, Store, Worker
@@ -133,6 +133,17 @@ def test_a_port_that_is_none_is_named_with_its_setting(monkeypatch: pytest.Monke
     monkeypatch.setenv("DTS_SANDBOX_PORT_UI", text)
     with pytest.raises(SandboxError, match="DTS_SANDBOX_PORT_UI.*is no port"):
         configured_port("UI", default=8080)
+
+
+def test_two_settings_that_name_one_port_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DTS_SANDBOX_PORT_UI", raising=False)
+    monkeypatch.setenv("DTS_SANDBOX_PORT_POSTGRES", "18080")
+    require_different_ports(ui=8080)
+    monkeypatch.setenv("DTS_SANDBOX_PORT_POSTGRES", "8080")
+    with pytest.raises(SandboxError, match="DTS_SANDBOX_PORT_POSTGRES and DTS_SANDBOX_PORT_UI both say 8080"):
+        require_different_ports(ui=8080)
+    monkeypatch.setenv("DTS_SANDBOX_PORT_UI", "9090")
+    require_different_ports(ui=8080)
 
 
 def test_a_worker_imports_the_stages_beforehand_but_not_the_sandbox() -> None:

@@ -1,6 +1,6 @@
 """`python -m include.sandbox.demo`: what `make demo` runs."""
 
-import signal
+import os
 import sys
 import time
 from contextlib import suppress
@@ -26,6 +26,7 @@ from include.sandbox.demo.journey import PROCESSING, SOURCE, Journey
 from include.sandbox.demo.progress import Display
 from include.sandbox.demo.report import Report, archive_figures, copy_figures, stage_figures, verify_staged
 from include.sandbox.sandbox import Sandbox
+from include.sandbox.signals import interrupts_on_any_end
 from include.topology import load_topology
 
 
@@ -35,25 +36,31 @@ def main(
     seconds_setup: Annotated[float, typer.Option(help="How long making the environment took.")] = 0.0,
 ) -> None:
     """Start the sandbox, let an observation travel, print a report; on a terminal stay up until Ctrl-C."""
-    console = Console()
-    signal.signal(signal.SIGTERM, _end)
-    try:
-        _check(data, report)
-        _demo(console, data=data, report=report, seconds_setup=seconds_setup)
-    except DtsError as error:
-        Console(stderr=True).print(f"The demo did not come to its end: {error}", soft_wrap=True, markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    console, trouble = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    with interrupts_on_any_end():
+        try:
+            require_places(data, report)
+            _demo(console, data=data, report=report, seconds_setup=seconds_setup)
+        except DtsError as error:
+            trouble.print(f"The demo did not come to its end: {error}")
+            sys.exit(1)
+        except KeyboardInterrupt:
+            trouble.print("The demo was ended before it came to its end; nothing of it runs any more.")
+            sys.exit(130)
 
 
-def _check(data: Path | None, report: Path | None) -> None:
+def require_places(data: Path | None, report: Path | None) -> None:
+    """Raise a SandboxError where the one cannot be read, or the other not be written."""
     if data is not None and not data.is_dir():
         raise SandboxError(f"DATA={data} is not a folder.")
     if data is not None:
         require_fileable(data)
     if report is not None and not report.resolve().parent.is_dir():
         raise SandboxError(f"REPORT={report}: there is no folder {report.resolve().parent}.")
+    if report is not None and report.is_dir():
+        raise SandboxError(f"REPORT={report} is a folder: name a file in it.")
+    if report is not None and not os.access(report if report.exists() else report.resolve().parent, os.W_OK):
+        raise SandboxError(f"REPORT={report} may not be written by you: name another file.")
 
 
 def _demo(console: Console, *, data: Path | None, report: Path | None, seconds_setup: float) -> None:
@@ -156,10 +163,6 @@ def _check_alive(sandbox: Sandbox) -> None:
     if dead := sandbox.dead_processes():
         names = ", ".join(f"{name} (log: {daemon.command.log})" for name, daemon in dead.items())
         raise SandboxError(f"Ended unexpectedly: {names}.")
-
-
-def _end(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
