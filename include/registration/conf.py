@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, mod
 from pydantic_core import ErrorDetails
 
 from include.errors import FilingRefusedError
+from include.plurals import counted
 from include.registration.files import Doubles, FiledFile, Id, RelativePath, strange_in
 from include.registration.shown import place, shown
 from include.topology import Policy
@@ -111,7 +112,7 @@ def refuse_strange_values(value: object, *, values_max: int) -> None:
 def sentence_of(error: ValidationError, *, within: str = "") -> str:
     """Return the first mistake as a sentence; `within` says where the validated value stands."""
     mistakes = error.errors(include_url=False)
-    more = f" (and {len(mistakes) - 1} more mistakes)" if len(mistakes) > 1 else ""
+    more = f" (and {counted(len(mistakes) - 1, 'more mistake')})" if len(mistakes) > 1 else ""
     return f"{within}{_mistake(mistakes[0])}{more}."
 
 

@@ -108,7 +108,7 @@ def require_removed_here(
     )
     missing = [file for file in absent if file.path not in removed]
     if missing:
-        others = f" (and {len(missing) - 1:,} more are not)" if len(missing) > 1 else ""
+        others = f" (and {len(missing) - 1:,} more {'is' if len(missing) == 2 else 'are'} not)" if missing[1:] else ""
         raise FilingRefusedError(
             f"{shown(missing[0].path)} is not at {location}, or is no regular file there{others};"
             " write it, then file it."

@@ -4,6 +4,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from include.plurals import counted
+
 CHARACTERS = 80
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}\Z")
 _KEPT_ENTRIES = 40
@@ -27,9 +29,9 @@ def shown(value: object) -> str:
         case int() | float():
             return repr(value)
         case dict():
-            return f"an object with {len(value)} key(s)"
+            return f"an object with {counted(len(value), 'key')}"
         case list() | tuple():
-            return f"a list of {len(value)} entries"
+            return f"a list of {counted(len(value), 'entry')}"
         case _:
             return f"a {type(value).__name__}"
 
@@ -81,7 +83,7 @@ def kept(value: object, *, depth: int = 0) -> Json:
         case dict() if depth < _KEPT_DEPTH:
             entries = list(value.items())[:_KEPT_ENTRIES]
             return {
-                str(kept(str(key))): f"({len(inner)} entries)"
+                str(kept(str(key))): f"({counted(len(inner), 'entry')})"
                 if key == "files" and isinstance(inner, list)
                 else kept(inner, depth=depth + 1)
                 for key, inner in entries

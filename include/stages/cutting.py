@@ -18,6 +18,7 @@ from include.lifecycle.lost import lost_packages
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Planning
 from include.ops_db.tables import RawDataPackage
+from include.plurals import counted
 from include.topology import OperationKind
 
 SHORT_ID = 8
@@ -256,7 +257,9 @@ def _assign_files(session: Session, cuts: Sequence[_Cut]) -> None:
     values = {"file_ids": [file_id for file_id, _ in pairs], "package_ids": [package_id for _, package_id in pairs]}
     assigned = cast(CursorResult[Any], session.execute(ASSIGN_FILES, values)).rowcount
     if assigned != len(pairs):
-        raise TransientError(f"{len(pairs) - assigned} files came into other packages while this plan cut them.")
+        raise TransientError(
+            f"{counted(len(pairs) - assigned, 'file')} came into other packages while this plan cut them."
+        )
 
 
 def _want(planning: Planning, packages: Sequence[tuple[int, int, str]]) -> None:

@@ -217,10 +217,13 @@ def _require_as_filed(source: DiskStorage, files: tuple[SourceFile, ...]) -> Non
             changed.append(f"{file.path!r} ({file.size_bytes:,} bytes filed, {found.size_bytes:,} there)")
     if missing:
         also = f" Changed after they were filed: {_listed(changed)}." if changed else ""
-        raise MissingFileError(f"{len(missing)} of {len(files)} files are missing: {_listed(missing)}.{also}")
+        are = "is" if len(missing) == 1 else "are"
+        raise MissingFileError(
+            f"{len(missing)} of {counted(len(files), 'file')} {are} missing: {_listed(missing)}.{also}"
+        )
     if changed:
         raise FileChangedError(
-            f"{len(changed)} of {len(files)} files changed after they were filed: {_listed(changed)}."
+            f"{len(changed)} of {counted(len(files), 'file')} changed after being filed: {_listed(changed)}."
         )
 
 

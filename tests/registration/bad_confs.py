@@ -26,7 +26,7 @@ def file(**changes: object) -> dict[str, object]:
 
 
 BAD_SHAPES: dict[str, Bad] = {
-    "a list": ([GOOD], ("conf is a list of 1 entries", "must be an object")),
+    "a list": ([GOOD], ("conf is a list of 1 entry", "must be an object")),
     "a text": ("file this", ("conf is 'file this'",)),
     "no observation": (without("executed_obs_unit"), ("executed_obs_unit is missing",)),
     "nothing but an observation": ({"executed_obs_unit": str(uuid4())}, ("instrument is missing", "and 3 more")),
@@ -75,7 +75,7 @@ BAD_SHAPES: dict[str, Bad] = {
     "an absolute manifest": (without("files") | {"manifest": "/m"}, ("manifest '/m'", "absolute")),
     "a manifest that is a list": (
         without("files") | {"manifest": ["m"]},
-        ("manifest a list of 1 entries must be text",),
+        ("manifest a list of 1 entry must be text",),
     ),
     "a start without a zone": (changed(started_at="2026-04-01T03:20:00"), ("started_at '2026", "with its zone")),
     "a start that is a number": (changed(started_at=1775013600), ("started_at 1775013600 must be a time",)),

@@ -205,7 +205,7 @@ def test_five_thousand_files_go_by_manifest_in_a_few_seconds(observatory: Observ
 
 def test_a_file_that_is_not_there_is_named(filed: Observatory) -> None:
     verdict = file_it(filed, filing_of(FILES | {"17/missing.g3": b"", "17/also missing.g3": b""}))
-    assert_refused(verdict, "'17/missing.g3' is not at ccat_source", "(and 1 more are not)")
+    assert_refused(verdict, "'17/missing.g3' is not at ccat_source", "(and 1 more is not)")
     assert written(filed) == Written(0, 0, 0)
     (operation,) = filed.operations(OperationKind.REGISTRATION)
     assert operation.status is WorkStatus.COMPLETED
