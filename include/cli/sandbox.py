@@ -14,6 +14,7 @@ def start() -> None:
 
     for line in background.description(background.start_in_background(on_progress=paper.say)):
         paper.say(line)
+    paper.say("`dts sandbox stop` ends it.")
 
 
 @app.command()
