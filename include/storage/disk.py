@@ -12,7 +12,7 @@ import io
 import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +97,11 @@ class DiskStorage:
                     if durable:
                         os.fsync(part.fileno())
             with self._errors(path):
-                part_path.rename(part_path.with_name(Path(path).name))
+                try:
+                    part_path.rename(part_path.with_name(Path(path).name))
+                except FileNotFoundError as error:
+                    self._require_root()
+                    raise TransientError(f"{part_path} was removed by somebody while it was written") from error
                 if durable:
                     _fsync_folder(part_path.parent)
         except BaseException:
@@ -126,13 +130,14 @@ class DiskStorage:
         with self._errors(path):
             target = self._resolved(path)
             try:
-                if not stat.S_ISREG(os.lstat(target).st_mode):
+                found = os.lstat(target)
+                if not stat.S_ISREG(found.st_mode):
                     return False
                 target.unlink()
             except (FileNotFoundError, NotADirectoryError):
                 self._require_root()
                 return False
-            self._remove_empty_folders(path)
+            self._remove_empty_folders(path, made_by={found.st_uid, os.geteuid()})
             return True
 
     def list(self, prefix: str = "") -> Iterator[FileStat]:
@@ -176,9 +181,15 @@ class DiskStorage:
                 return part_path, io.FileIO(os.open(part_path, flags, 0o644), "rb+", closefd=True)
         raise TransientError(f"the folder of {target} is deleted again and again while it is made")
 
-    def _remove_empty_folders(self, path: str) -> None:
+    def _remove_empty_folders(self, path: str, *, made_by: Collection[int]) -> None:
+        """Remove those that whoever wrote the file, or we, made: an administrator's folder has its owner for a reason.
+
+        Nobody but the administrator could make it again, and the instrument could write there no more.
+        """
         for folder in list(Path(path).parents)[:-1]:  # the last parent is the root itself
             try:
+                if os.lstat(self.root / folder).st_uid not in made_by:
+                    return
                 (self.root / folder).rmdir()
             except OSError:  # not empty, a link, or somebody else was quicker
                 return

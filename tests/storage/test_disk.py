@@ -231,3 +231,18 @@ def test_folders_may_vanish_while_others_write_into_them(root: Path) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to others")
+def test_an_empty_folder_of_somebody_else_stays_and_so_do_those_above_it(root: Path) -> None:
+    folder = root / "primecam" / "16123" / "rfsoc01"
+    folder.mkdir(parents=True)
+    for path in (folder, folder.parent):
+        os.chown(path, 1234, 1234)
+    os.chown(root / "primecam", 4321, 4321)
+    file = folder / "a.g3"
+    file.write_bytes(b"data")
+    os.chown(file, 1234, 1234)
+
+    assert DiskStorage(root).delete("primecam/16123/rfsoc01/a.g3")
+    assert [str(path.relative_to(root)) for path in root.rglob("*")] == ["primecam"]
