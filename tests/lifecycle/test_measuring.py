@@ -17,7 +17,7 @@ from include.storage.disk import DiskStorage
 from include.topology import DataLocation, S3Storage, Topology, Watermarks
 from tests.lifecycle.small_disk import SIZE_BYTES, SmallDisk, small_disk
 from tests.observatory import Observatory
-from tests.stages.test_bundling import add_copy, add_package
+from tests.stages.bundled import add_copy, add_package
 
 BUFFER = "cologne_buffer"
 

@@ -18,7 +18,7 @@ from tests.lifecycle.archived import archived_package
 from tests.lifecycle.small_disk import SIZE_BYTES, small_disk
 from tests.lifecycle.test_measuring import look, night_of, with_watermarks
 from tests.observatory import Observatory
-from tests.stages.test_bundling import add_copy, add_package
+from tests.stages.bundled import add_copy, add_package
 
 BUFFER = "cologne_buffer"
 

@@ -20,7 +20,7 @@ from include.storage.interface import Space
 from include.topology import OperationKind, S3Storage
 from tests.lifecycle.test_measuring import night_of, with_watermarks
 from tests.observatory import Observatory
-from tests.stages import test_bundling
+from tests.stages import bundled
 
 BUFFER = "cologne_buffer"
 TB = 10**12
@@ -32,7 +32,7 @@ def space(free: int = TB, *, total: int = 2 * TB, is_read_only: bool = False) ->
 
 def working(observatory: Observatory) -> Work:
     """An operation under way."""
-    package = test_bundling.add_package(observatory)
+    package = bundled.add_package(observatory)
     with Session(observatory.engine) as session, session.begin():
         operation = Operation(
             kind=OperationKind.ARCHIVING,

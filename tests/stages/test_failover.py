@@ -17,9 +17,9 @@ from include.timetable import TimetableEntry
 from include.topology import MovedBy, OperationKind, Route, Topology, Watermarks
 from tests.lifecycle.small_disk import SmallDisk, small_disk
 from tests.observatory import Observatory
+from tests.stages.bundled import add_package
 from tests.stages.filed import add_location, file_observation
 from tests.stages.moved import packaged, with_routes
-from tests.stages.test_bundling import add_package
 
 FIRST, SPARE = "ccat_buffer", "ccat_spare"
 

@@ -26,9 +26,9 @@ from include.stages import archiving, bundling, transfer
 from include.stages.leaving import LeavingPackage, in_turns
 from include.topology import OperationKind
 from tests.observatory import Observatory
+from tests.stages.bundled import CCAT, COLOGNE, US, add_copy, add_package, bundle_at, bundles, state_of
 from tests.stages.moved import DESTINATION, bundled, packaged
 from tests.stages.moved import unpacked as unpacked_packages
-from tests.stages.test_bundling import CCAT, COLOGNE, US, add_copy, add_package, bundle_at, bundles, state_of
 
 
 @pytest.fixture
