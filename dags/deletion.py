@@ -2,7 +2,13 @@
 
 **What it does.** For each package at a SOURCE, BUFFER or PROCESSING location the gate asks, in one locked
 transaction: is it archived, are there enough verified copies at enough archive sites, is the grace period over, does
-nobody need this copy? Only then a deletion record with the evidence is written, and the files go.
+nobody need this copy? Only then a deletion record with the evidence is written, and the files go. Raw files take two
+steps: once their package is out of the way they are `deletion_possible`, then they go by age or because room is needed,
+the safest and oldest first and only as much as makes room. Folders that are empty then go too, if the instrument or we
+made them; a file that ops-db does not know is never touched.
+
+**When it waits for a person.** More than policy's brake allows would go from a location at once: see the DAG
+`deletion_brake` or `dts brake list`. Other locations go on.
 
 **Safe to repeat?** Always. Trigger it with *Dry run* to see what would go, without anything going.
 

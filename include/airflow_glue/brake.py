@@ -1,12 +1,12 @@
 """The brake's questions in Airflow's UI: one run shows them, and its task waits for a yes or no without a worker."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, get_current_context, task
-from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
+from airflow.sdk.exceptions import TaskAwaitingInput
 
 from include.airflow_glue.connections import engine, topology
 from include.airflow_glue.workers import has_ended
@@ -62,27 +62,18 @@ class BrakeApproval(ApprovalOperator):
             logger.info("%s: %s copies, %s", package.name, package.copy_count, size(package.size_bytes))
         self.subject = f"May {size(asked.size_bytes)} be deleted at {asked.location}? (question {asked.id})"
         self.body = in_markdown(asked, listed[:LARGEST_SHOWN])
-        return self._wait(context)
-
-    def _wait(self, context: Any) -> Any:
-        with engine().connect() as connection:
-            asked = question(connection, self.brake)
         return super().execute(context) if asked.answer is None else asked.sentence
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Write what was said; if nothing was said, look whether it was said elsewhere, and wait on."""
-        if event.get("error_type") == "timeout":
-            late = get_hitl_detail_content_detail(context["ti"].id)
-            if not late.response_received:
-                return self._wait(context)
-            # Said in the moment in which the wait ran out: asking again would throw it away.
-            event = {
-                "chosen_options": late.chosen_options,
-                "params_input": late.params_input,
-                "responded_at": late.responded_at or datetime.now().astimezone(),
-                "responded_by_user": late.responded_by_user and late.responded_by_user.model_dump(),
-            }
-        return _written(self.brake, super().execute_complete(context, event)).sentence
+        if event.get("error_type") != "timeout":
+            return _written(self.brake, super().execute_complete(context, event)).sentence
+        with engine().connect() as connection:
+            asked = question(connection, self.brake)
+        if asked.answer is not None:
+            return asked.sentence
+        # Not asked anew: that would throw away what somebody says in this very moment. It is heard at the next look.
+        raise TaskAwaitingInput(method_name="execute_complete", timeout=self.response_timeout)
 
 
 def _written(brake: int, said: Any) -> Question:
