@@ -1,11 +1,12 @@
 """One kept-open SFTP connection: made when first needed, made again after it broke, its errors translated.
 
 A connect across an ocean takes 3.4 s (measured), so a connection is kept as long as its storage. The receive window is
-64 MiB: with OpenSSH's 2 MiB a pull over a round trip of 250 ms ends at 8 MB/s, whatever else is tuned.
+64 MiB, or a pull over a long link is slow, whatever else is tuned.
 """
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -18,6 +19,8 @@ from include.errors import BadInputError, DtsError, MissingFileError, NoSpaceErr
 from include.storage.loop_thread import LoopThread
 
 WINDOW_BYTES = 64 * 1024 * 1024
+"""Of a channel: OpenSSH's own 2 MiB end at 8 MB/s with a round trip of 250 ms."""
+
 CONNECT_SECONDS = 30
 KEEPALIVE_SECONDS = 15  # three unanswered ones end the connection, so that a cut link never blocks for ever
 
@@ -94,37 +97,12 @@ class SftpConnection:
     async def client(self) -> asyncssh.SFTPClient:
         async with self._connecting:
             if self._client is None or self._connection is None or self._connection.is_closed():
-                self._connection = await self._connect()
+                self._connection = await log_in(
+                    self.address, seconds=CONNECT_SECONDS, keepalive_seconds=KEEPALIVE_SECONDS
+                )
                 self._client = await self._connection.start_sftp_client(path_errors="surrogateescape")
                 self.round_trip_seconds = await _round_trip(self._client)
             return self._client
-
-    async def _connect(self) -> asyncssh.SSHClientConnection:
-        address = self.address
-        try:
-            trusted = asyncssh.import_public_key(address.host_key)
-            return await asyncssh.connect(
-                address.host,
-                address.port,
-                username=address.username,
-                client_keys=[address.private_key_path],
-                known_hosts=([trusted], [], []),
-                config=None,  # what the account's ~/.ssh says is not part of the topology
-                agent_path=None,
-                preferred_auth="publickey",
-                encryption_algs=_CIPHERS,
-                compression_algs=None,
-                window=WINDOW_BYTES,
-                connect_timeout=CONNECT_SECONDS,
-                login_timeout=CONNECT_SECONDS,
-                keepalive_interval=KEEPALIVE_SECONDS,
-            )
-        except asyncssh.KeyImportError as error:
-            raise PermanentError(
-                f"a key for {address.place} cannot be read: {error}; correct the connection"
-            ) from error
-        except FileNotFoundError as error:
-            raise PermanentError(f"the private key for {address.place} is not there: {error}") from error
 
     def close(self) -> None:
         if self._loop is None:
@@ -161,6 +139,40 @@ class SftpConnection:
                 return PermanentError(f"{place}: the server cannot do this: {error}; OpenSSH can")
             case _:
                 return TransientError(f"{place}: {error or type(error).__name__}")
+
+
+async def log_in(
+    address: SftpAddress, *, seconds: float, keepalive_seconds: float = 0, opened: socket.socket | None = None
+) -> asyncssh.SSHClientConnection:
+    """Return a connection, over the socket `opened` if there is one. `seconds`: for TCP, and for the login.
+
+    Raises:
+        PermanentError: a key cannot be read.
+        asyncssh.Error, OSError: the server or the link does not answer, or refuses us; `translated` names it.
+    """
+    try:
+        trusted = asyncssh.import_public_key(address.host_key)
+        return await asyncssh.connect(
+            address.host,
+            address.port,
+            sock=opened,
+            username=address.username,
+            client_keys=[address.private_key_path],
+            known_hosts=([trusted], [], []),
+            config=None,  # what the account's ~/.ssh says is not part of the topology
+            agent_path=None,
+            preferred_auth="publickey",
+            encryption_algs=_CIPHERS,
+            compression_algs=None,
+            window=WINDOW_BYTES,
+            connect_timeout=seconds,
+            login_timeout=seconds,
+            keepalive_interval=keepalive_seconds,
+        )
+    except asyncssh.KeyImportError as error:
+        raise PermanentError(f"a key for {address.place} cannot be read: {error}; correct the connection") from error
+    except FileNotFoundError as error:
+        raise PermanentError(f"the private key for {address.place} is not there: {error}") from error
 
 
 async def _round_trip(client: asyncssh.SFTPClient) -> float:
