@@ -10,12 +10,10 @@ from sqlalchemy.orm import Session
 
 from include.errors import TopologyError
 from include.ops_db.places import applied_topology
-from include.ops_db.states import CopyStatus
+from include.ops_db.states import NO_BYTES
 from include.ops_db.tables import DataLocation, Instrument, InstrumentModule, PhysicalCopy, Site, TopologyVersion
 from include.plurals import counted
 from include.topology import Topology
-
-GONE = (CopyStatus.DELETED, CopyStatus.MISSING)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def _refuse_to_lose_copies(session: Session, topology: Topology, *, moved: Colle
     held = session.execute(
         select(DataLocation.full_name, DataLocation.location_type, DataLocation.storage_type, func.count())
         .join(PhysicalCopy, PhysicalCopy.data_location_id == DataLocation.id)
-        .where(PhysicalCopy.status.not_in(GONE))
+        .where(PhysicalCopy.status.not_in(NO_BYTES))
         .group_by(DataLocation.full_name, DataLocation.location_type, DataLocation.storage_type)
     ).all()
     for full_name, location_type, storage_type, count in held:

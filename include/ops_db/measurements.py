@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from include.ops_db.states import Condition, CopyStatus
+from include.ops_db.states import NO_BYTES, Condition, CopyStatus
 
 PAUSE_SECONDS = 55
 """A location is measured at most once a minute, whoever is there."""
@@ -18,7 +18,7 @@ RATE_HOURS = 6
 LEAST_RATE_SECONDS = 600
 """From less than ten minutes nobody can tell a rate."""
 
-WITH_BYTES = [status for status in CopyStatus if status not in {CopyStatus.DELETED, CopyStatus.MISSING}]
+WITH_BYTES = [status for status in CopyStatus if status not in NO_BYTES]
 """Named one by one, for the index: years of deleted copies are not looked at."""
 
 # One statement, so one round trip from the other side of an ocean. The catalogue is asked only where CASE comes to it.

@@ -41,6 +41,10 @@ class CopyStatus(StrEnum):
     CORRUPT = "corrupt"
 
 
+NO_BYTES = frozenset({CopyStatus.DELETED, CopyStatus.MISSING})
+"""Of a copy that takes no room. With any other status there are bytes, be they damaged or on their way out."""
+
+
 class Condition(StrEnum):
     """Of a DataLocation. What is full or worse stays so until it is below its low mark again."""
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from include.errors import ChecksumMismatchError, MissingFileError
 from include.integrity.checksum import checksum_of
 from include.lanes import PLACES
+from include.ops_db.states import NO_BYTES
 from include.sandbox.demo.instrument import COPY_BYTES, Observation, WrittenFile
 
 
@@ -71,7 +72,7 @@ STAGES = text(
 
 COPIES = text(
     """
-    select l.full_name, count(*) filter (where c.status in ('present', 'staged')) as present,
+    select l.full_name, count(*) filter (where c.status <> all(:no_bytes)) as present,
       count(*) filter (where c.status = 'deleted') as deleted
     from data_location l left join physical_copy c on c.data_location_id = l.id
     where l.active group by l.full_name order by l.full_name
@@ -104,7 +105,7 @@ def stage_figures(engine: Engine) -> dict[str, StageFigures]:
 def copy_figures(engine: Engine) -> dict[str, CopyFigures]:
     """Read what lies where."""
     with engine.connect() as connection:
-        rows = connection.execute(COPIES).all()
+        rows = connection.execute(COPIES, {"no_bytes": list(NO_BYTES)}).all()
     return {row.full_name: CopyFigures(present=row.present, deleted=row.deleted) for row in rows}
 
 
