@@ -101,6 +101,19 @@ def problems_of(
                 break
 
 
+def doubts_about(policy: Policy) -> Iterator[str]:
+    """Yield what of a policy is possible, and hardly meant."""
+    days = [("policy", policy.verified_within_days)]
+    rules = enumerate(policy.retention, start=1)
+    days += [(f"policy.retention.{number - 1} (rule {number})", rule.verified_within_days) for number, rule in rules]
+    for where, within in days:
+        if within is not None and within < policy.scrub_after_days:
+            yield (
+                f"{where}.verified_within_days: {within:g} is less than scrub_after_days ({policy.scrub_after_days}),"
+                " so most deletions would first have archive copies read again"
+            )
+
+
 def _copies_asked_for(where: str, copies: int, sites: int, *, locations: Sequence[DataLocation]) -> Iterator[str]:
     archives = [location for location in locations if location.location_type is LocationType.LONG_TERM_ARCHIVE]
     archive_sites = {location.site for location in archives}

@@ -20,6 +20,7 @@ from include.lanes import all_lanes, lanes_of_host
 from include.lifecycle.policy_diff import applied_document, differences
 from include.ops_db.apply import apply_topology
 from include.ops_db.tables import TopologyVersion
+from include.policy import doubts_about
 from include.sandbox.components import queues_of_host
 from include.timetable import DAYS, in_words, rate_at
 from include.topology import Route, Topology
@@ -34,12 +35,14 @@ File = Annotated[
 
 @app.command()
 def validate(file: File = None) -> None:
-    """Read the file and name every mistake in it."""
+    """Read the file and name every mistake in it, and what is hardly meant."""
     topology = the_topology(file)
     paper.say(
         f"{topology_file(file)} is valid: {len(topology.sites)} sites, {len(topology.data_locations)} locations,"
         f" {len(topology.hosts)} hosts, {len(all_lanes(topology))} lanes; sha256 {topology.sha256[:12]}."
     )
+    for doubt in doubts_about(topology.policy):
+        paper.say(f"Warning: {doubt}.")
 
 
 @app.command()

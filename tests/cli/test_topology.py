@@ -33,6 +33,28 @@ def test_every_mistake_is_named_with_its_place(bare_dts: Dts, tmp_path: Path) ->
     assert "Traceback" not in result.err
 
 
+def test_a_verification_that_is_too_old_before_the_next_scrub_is_a_warning(bare_dts: Dts, tmp_path: Path) -> None:
+    content = yaml.safe_load(SANDBOX.read_text())
+    content["policy"] |= {
+        "scrub_after_days": 180,
+        "verified_within_days": 180,
+        "retention": [{"at": "source", "verified_within_days": 179.5}, {"at": "buffer"}],
+    }
+    file = tmp_path / "eager.yaml"
+    file.write_text(yaml.safe_dump(content))
+    result = bare_dts("topology", "validate", str(file))
+    assert (result.code, result.err) == (0, "")
+    (warning,) = [line for line in result.out.splitlines() if line.startswith("Warning")]
+    assert warning == (
+        "Warning: policy.retention.0 (rule 1).verified_within_days: 179.5 is less than scrub_after_days (180), so most"
+        " deletions would first have archive copies read again."
+    )
+    content["policy"] |= {"verified_within_days": 30, "retention": []}
+    file.write_text(yaml.safe_dump(content))
+    assert "Warning: policy.verified_within_days: 30 is less" in bare_dts("topology", "validate", str(file)).out
+    assert "Warning" not in bare_dts("topology", "validate", str(SANDBOX)).out
+
+
 def test_a_file_that_is_not_there_is_one_line(bare_dts: Dts, tmp_path: Path) -> None:
     result = bare_dts("topology", "show", str(tmp_path / "none.yaml"))
     assert result.code == 1
