@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 
 from sqlalchemy import Engine
@@ -187,7 +186,7 @@ class BatchRunner:
             error,
             failure_count=lease.failure_count,
             policy=self.topology.policy,
-            now=datetime.now(UTC),
+            now=lease.now(),
             jitter=random.random(),  # spreads retries; not a secret
         )
         logger.warning("Operation %s: %s", lease.operation_id, decision.explanation, exc_info=error)

@@ -2,8 +2,9 @@
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -52,7 +53,8 @@ TAKE_LEASE = text(
       from taken
     )
     select id, kind, data_location_id, filing_id, raw_data_package_id, data_transfer_package_id, data_transfer_id,
-      physical_copy_id, lease_token, attempt_count, failure_count, size_bytes, planned_run_id, created_at
+      physical_copy_id, lease_token, attempt_count, failure_count, size_bytes, planned_run_id, created_at,
+      clock_timestamp() as taken_at
     from taken
     """
 )
@@ -85,6 +87,14 @@ class Lease:
     size_bytes: int
     planned_run_id: str | None
     created_at: datetime
+    taken_at: datetime
+    """By the clock of ops-db."""
+    taken_monotonic: float
+    """The same moment by this process's own."""
+
+    def now(self) -> datetime:
+        """Return the time by the clock of ops-db, whatever this host's says; nobody is asked."""
+        return self.taken_at + timedelta(seconds=time.monotonic() - self.taken_monotonic)
 
 
 def take_lease(engine: Engine, *, operation_id: int, worker: Worker, lease_seconds: int, manual: bool) -> Lease | None:
@@ -126,6 +136,8 @@ def take_lease(engine: Engine, *, operation_id: int, worker: Worker, lease_secon
         size_bytes=row.size_bytes,
         planned_run_id=row.planned_run_id,
         created_at=row.created_at,
+        taken_at=row.taken_at,
+        taken_monotonic=time.monotonic(),
     )
 
 
@@ -145,7 +157,8 @@ class LeaseKeeper:
     """Renews a lease at a quarter of its life, in a thread with a connection of its own, while the work goes on.
 
     A failed renewal does not stop the work: the link may be back before the lease ends, and without the token nothing
-    can be recorded anyway. `check` raises once somebody else is known to have the operation.
+    can be recorded anyway. `check` raises once somebody else is known to have the operation. Its caller may have been
+    stopped for an hour, and this thread with it: so after a long silence it asks, before the work goes on.
     """
 
     def __init__(self, engine: Engine, lease: Lease, *, lease_seconds: int) -> None:
@@ -154,6 +167,7 @@ class LeaseKeeper:
         self._lease_seconds = lease_seconds
         self._stopped = threading.Event()
         self._overtaken = threading.Event()
+        self._checked_at = time.monotonic()
         self._thread = threading.Thread(
             target=self._renew_until_stopped, name=f"lease-{lease.operation_id}", daemon=True
         )
@@ -172,24 +186,29 @@ class LeaseKeeper:
 
     def check(self) -> None:
         """Raise LeaseLostError if somebody else has taken the operation over."""
+        silent_since, self._checked_at = self._checked_at, time.monotonic()
+        if self._checked_at - silent_since > self._lease_seconds:
+            self._renew()
         if self._overtaken.is_set():
             raise LeaseLostError(f"Operation {self._lease.operation_id} was taken over by another worker.")
 
     def _renew_until_stopped(self) -> None:
-        while not self._stopped.wait(self._lease_seconds / 4):
-            try:
-                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    renewed = connection.execute(
-                        RENEW_LEASE,
-                        {
-                            "operation_id": self._lease.operation_id,
-                            "lease_token": self._lease.token,
-                            "lease_seconds": self._lease_seconds,
-                        },
-                    ).rowcount
-            except SQLAlchemyError as error:
-                logger.warning("The lease of operation %s could not be renewed: %s", self._lease.operation_id, error)
-                continue
-            if renewed == 0 and not self._stopped.is_set():
-                self._overtaken.set()
-                return
+        while not self._stopped.wait(self._lease_seconds / 4) and not self._overtaken.is_set():
+            self._renew()
+
+    def _renew(self) -> None:
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                renewed = connection.execute(
+                    RENEW_LEASE,
+                    {
+                        "operation_id": self._lease.operation_id,
+                        "lease_token": self._lease.token,
+                        "lease_seconds": self._lease_seconds,
+                    },
+                ).rowcount
+        except SQLAlchemyError as error:
+            logger.warning("The lease of operation %s could not be renewed: %s", self._lease.operation_id, error)
+            return
+        if renewed == 0 and not self._stopped.is_set():
+            self._overtaken.set()

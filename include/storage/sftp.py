@@ -5,17 +5,18 @@ complete: `<name>.<unique>.part`, fsync, posix-rename; OpenSSH offers these, and
 Which files the account may reach, links included, is the server's to decide.
 """
 
+import asyncio
 import os
 import posixpath
 import stat
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncssh
 
@@ -35,6 +36,8 @@ PIECE_BYTES = 4 * 255 * 1024
 LINK_BYTES_PER_SECOND = 125_000_000
 FEWEST_PIECES = 4
 MOST_PIECES = 32
+
+AT_ONCE = 128  # questions about files; the answers to so many fill no buffer
 
 Result = TypeVar("Result")
 
@@ -65,7 +68,17 @@ class SftpStorage:
         self._connection = SftpConnection(address)
 
     def stat(self, path: str) -> FileStat | None:
-        return self._run(lambda: self._stat(checked_path(path)), path)
+        return self.stat_all([path])[0]
+
+    def stat_all(self, paths: Sequence[str]) -> Sequence[FileStat | None]:
+        """As `stat`, of many at once: over a long link each alone would take a round trip."""
+        checked = [checked_path(path) for path in paths]
+        return self._run(partial(self._stat_all, checked), checked[0]) if checked else []
+
+    def read_all(self, paths: Sequence[str]) -> Sequence[bytes | None]:
+        """Return all of each of these small files, None where none is; many at once, too."""
+        checked = [checked_path(path) for path in paths]
+        return self._run(partial(self._together, self._content, checked), checked[0]) if checked else []
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         file, size = self._run(lambda: self._open(checked_path(path)), path)
@@ -115,10 +128,10 @@ class SftpStorage:
     def list(self, prefix: str = "") -> Iterator[FileStat]:
         waiting = [checked_folder(prefix)]
         while waiting:
-            folder = waiting.pop()
-            found = self._run(partial(self._listed, folder), folder)
-            yield from found.files
-            waiting += found.folders
+            some, waiting = waiting[-AT_ONCE:], waiting[:-AT_ONCE]
+            for found in self._run(partial(self._together, self._listed, some), some[0]):
+                yield from found.files
+                waiting += found.folders
 
     def space(self) -> Space | None:
         return self._run(self._space, "")
@@ -178,14 +191,41 @@ class SftpStorage:
         if space is not None and space.free_bytes < FULL_BYTES:
             raise NoSpaceError(f"no space left for {self._place(path)}: {space.free_bytes} bytes free") from error
 
+    async def _together(
+        self, work: Callable[[str], Coroutine[Any, Any, Result]], paths: Sequence[str]
+    ) -> Sequence[Result]:
+        """Do it with each path, many at once. Errors name theirs."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(path: str) -> Result:
+            async with gate:
+                try:
+                    return await work(path)
+                except (asyncssh.Error, OSError, EOFError) as error:
+                    raise self._connection.translated(error, path) from error
+
+        return await asyncio.gather(*map(one, paths))
+
+    async def _stat_all(self, paths: Sequence[str]) -> Sequence[FileStat | None]:
+        found = await self._together(self._stat, paths)
+        if None in found:
+            await self._require_root(await self._connection.client())
+        return found
+
     async def _stat(self, path: str) -> FileStat | None:
-        client = await self._connection.client()
         try:
-            attributes = await client.lstat(self._absolute(path))
+            attributes = await (await self._connection.client()).lstat(self._absolute(path))
         except asyncssh.SFTPNoSuchFile:
-            await self._require_root(client)
             return None
         return _file_stat(path, attributes) if _is_file(attributes) else None
+
+    async def _content(self, path: str) -> bytes | None:
+        client = await self._connection.client()
+        try:
+            async with client.open(self._absolute(path), "rb") as file:
+                return cast("bytes", await file.read())
+        except asyncssh.SFTPNoSuchFile:
+            return None
 
     async def _open(self, path: str) -> tuple[asyncssh.SFTPClientFile, int]:
         client = await self._connection.client()
@@ -223,7 +263,10 @@ class SftpStorage:
     async def _finish(self, file: asyncssh.SFTPClientFile, part: str, final: str) -> None:
         await file.fsync()
         await file.close()
-        await (await self._connection.client()).posix_rename(part, final)
+        try:
+            await (await self._connection.client()).posix_rename(part, final)
+        except asyncssh.SFTPNoSuchFile as error:
+            raise TransientError(f"{part} at {self.address.place} was removed while it was written") from error
 
     async def _discard(self, file: asyncssh.SFTPClientFile, part: str) -> None:
         with suppress(Exception):

@@ -1,5 +1,8 @@
 """Working through a batch."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
@@ -14,11 +17,13 @@ from include.errors import (
     TransientError,
     WrongHostError,
 )
+from include.operations import batch
 from include.operations.batch import BatchFailedError, BatchRunner
+from include.operations.lease import Lease, take_lease
 from include.operations.stage import Done, FailedWith, Work
 from include.ops_db.engine import CLIENT_OPTIONS
 from include.ops_db.states import WorkStatus
-from tests.observatory import Observatory, sandbox_topology
+from tests.observatory import Observatory, now, sandbox_topology
 from tests.operations.laboratory import PLACE, Laboratory, worker
 from tests.operations.test_leases import cut_all_others
 
@@ -74,6 +79,21 @@ def test_what_passes_by_itself_leaves_the_task_green(lab: Laboratory, error, sta
     assert str(error) in row.explanation
     assert (row.planned_run_id, row.planned_batch) == (None, None)
     assert lab.attempts(operation) == [outcome]
+
+
+def test_a_pause_is_counted_by_the_clock_of_ops_db_whatever_the_hosts_says(lab: Laboratory, monkeypatch) -> None:
+    (operation,) = lab.operations(1)
+    fails_once(lab, TransientError("busy"), at=package_of(lab, operation))
+    day = timedelta(days=1)
+
+    def a_day_behind(*args: object, **kwargs: object) -> Lease:
+        lease = take_lease(*args, **kwargs)  # type: ignore[arg-type]
+        return replace(lease, taken_at=lease.taken_at - day)
+
+    monkeypatch.setattr(batch, "take_lease", a_day_behind)
+    lab.run([operation])
+    pause = lab.operation(operation).not_before + day - now()
+    assert timedelta(0) < pause <= timedelta(seconds=lab.observatory.topology.policy.retry_seconds)
 
 
 def test_the_error_stands_in_the_attempt(lab: Laboratory) -> None:

@@ -48,6 +48,33 @@ def test_of_thirty_threads_exactly_one_takes_an_expired_lease_over(lab: Laborato
     assert lab.attempts(operation) == ["lost", None]
 
 
+def test_who_was_stopped_for_longer_than_its_lease_asks_before_it_goes_on(lab: Laboratory) -> None:
+    """As SIGSTOP does it: neither the work nor the thread that renews gets any time, so it is never started here."""
+    (operation,) = lab.operations(1)
+    keeper = LeaseKeeper(lab.engine, lab.taken(operation), lease_seconds=0)
+    lab.expire(operation)
+    lab.taken(operation, map_index=1)
+    with pytest.raises(LeaseLostError, match="taken over"):
+        keeper.check()
+
+
+def test_who_was_stopped_and_not_taken_over_has_its_lease_again(lab: Laboratory) -> None:
+    (operation,) = lab.operations(1)
+    keeper = LeaseKeeper(lab.engine, lab.taken(operation), lease_seconds=0)
+    lab.expire(operation)
+    expired_at = lab.operation(operation).lease_expires_at
+    keeper.check()
+    assert lab.operation(operation).lease_expires_at > expired_at
+
+
+def test_who_was_not_silent_asks_nobody(lab: Laboratory) -> None:
+    (operation,) = lab.operations(1)
+    keeper = LeaseKeeper(lab.engine, lab.taken(operation), lease_seconds=3600)
+    lab.expire(operation)
+    lab.taken(operation, map_index=1)
+    keeper.check()
+
+
 def test_everything_the_worker_reports_stands_in_the_attempt(lab: Laboratory) -> None:
     (operation,) = lab.operations(1)
     lab.taken(operation, host="us", pid=11, worker_pid=7, queue="q", map_index=3, try_number=2)

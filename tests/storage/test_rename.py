@@ -1,8 +1,11 @@
 """Another name for a file, at the disk itself or at the far side; and a copy that a store makes by itself."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from include.errors import BadInputError
+from include.errors import BadInputError, TransientError
 from include.storage.disk import DiskStorage
 from include.storage.s3 import S3Storage
 from include.storage.sftp import SftpStorage
@@ -46,3 +49,18 @@ def test_a_store_copies_an_object_under_another_name(storage):
     assert storage.copy("missing", "quarantine/missing") is False
     assert paths_in(storage) == ["a b/ü#?.tar", "quarantine/a b/ü#?.tar"]
     assert content_of(storage, "quarantine/a b/ü#?.tar") == b"content"
+
+
+def test_a_part_that_was_swept_away_while_its_writer_was_stopped_is_no_missing_file(renaming):
+    """It was long untouched, so somebody took it for a leftover; who tries again writes another."""
+    root = Path(renaming.root if isinstance(renaming, DiskStorage) else renaming.address.root)
+
+    def stopped() -> Iterator[bytes]:
+        yield b"x"
+        for part in root.rglob("*.part"):
+            part.unlink()
+
+    with pytest.raises(TransientError, match="removed"):
+        renaming.write("folder/file", stopped())
+    renaming.write("folder/file", [b"x"])
+    assert paths_in(renaming) == ["folder/file"]
