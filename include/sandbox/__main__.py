@@ -1,11 +1,14 @@
-"""`python -m include.sandbox run|clean|supervise`: what `make` calls, and what `dts sandbox start` leaves running."""
+"""`python -m include.sandbox run|clean|supervise`: what `make` calls, and what `dts sandbox start` leaves running.
 
+Its modules are heavy: imported when used, so that Ctrl-C meanwhile makes no traceback.
+"""
+
+import signal
 import sys
 
 import typer
 
 from include.errors import DtsError
-from include.sandbox import background
 
 app = typer.Typer(help="A whole observatory on one machine.", no_args_is_help=True, add_completion=False)
 
@@ -13,22 +16,29 @@ app = typer.Typer(help="A whole observatory on one machine.", no_args_is_help=Tr
 @app.command()
 def run() -> None:
     """Start it and keep it until Ctrl-C."""
+    from include.sandbox import background
+
     background.run_foreground(on_progress=typer.echo)
 
 
 @app.command()
 def clean() -> None:
     """Remove everything that it left."""
+    from include.sandbox import background
+
     background.clean()
 
 
 @app.command(hidden=True)
 def supervise() -> None:
     """Own a sandbox in the background until SIGTERM."""
+    from include.sandbox import background
+
     raise typer.Exit(background.supervise())
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         app()
     except DtsError as error:

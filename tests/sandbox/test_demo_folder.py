@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from include.errors import SandboxError
-from include.sandbox.demo.__main__ import require_places
 from include.sandbox.demo.instrument import folder_originals, require_fileable
+from include.sandbox.demo.showing import require_places
 from include.sandbox.layout import CLONE
 
 
