@@ -4,17 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from include.cli.status import LIVE
 from include.explain.next_step import what_comes_next
 from include.explain.packages import explain_package
 from include.integrity.checksum import checksum_of
+from include.operations.planning import NewOperation, want
 from include.operations.record import reset
 from include.ops_db.states import CopyStatus, PackageState, WorkStatus
 from include.ops_db.tables import RawDataPackage
 from include.sandbox.s3 import S3
 from include.sandbox.sftp import Implementation, Sftp, default_implementation
-from include.stages import archiving, bundling, packaging, transfer, unpacking
+from include.stages import archiving, bundling, packaging, scrubbing, transfer, unpacking
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.storage.sftp import SftpStorage
@@ -296,6 +298,29 @@ def test_an_archive_is_repaired_whichever_buffers_are_left(observatory, place, g
     go_on(observatory)
     assert is_safe(observatory, package)
     assert failed(observatory) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "how"), [("cologne_archive", CopyStatus.CORRUPT), ("cologne_buffer", CopyStatus.MISSING)]
+)
+def test_what_a_scrub_finds_bad_is_repaired(observatory, place, how):
+    """Nobody knew: nobody had read it since it was verified."""
+    (package,) = packaged(observatory)
+    go_on(observatory)
+    if place in ARCHIVES:
+        forget(observatory, package, *BUFFERS)
+    damage(observatory, package, place, how)
+    copy = copy_at(observatory, package, place)
+    with Session(observatory.engine) as session, session.begin():
+        wanted = NewOperation(subject_id=copy.id, explanation="The gate asks for it.")
+        want(session, kind=scrubbing.KIND, data_location_id=copy.data_location_id, operations=[wanted])
+    assert observatory.run(scrubbing, place).completed == 1
+    assert copy_at(observatory, package, place).status is how
+    go_on(observatory)
+    assert is_safe(observatory, package)
+    assert failed(observatory) == []
+    if place in ARCHIVES:
+        assert copy_at(observatory, package, place).verified_at > copy.verified_at
 
 
 def test_if_both_archives_are_bad_it_sets_out_anew_from_the_observatory(observatory):
