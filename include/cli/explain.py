@@ -3,11 +3,12 @@
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from include.cli import paper
-from include.cli.place import ops_db
+from include.cli.place import applied_topology, ops_db
 from include.explain.find import SubjectKind, find_package, observation_id_of, operation_id_of, subject_of
+from include.explain.keeping import what_keeps
 from include.explain.next_step import what_comes_next, where
 from include.explain.observations import explain_observation
 from include.explain.operations import Attempt, ExplainedOperation, explain_operation, packages_of
@@ -15,12 +16,10 @@ from include.explain.packages import Copies, ExplainedPackage, explain_package
 from include.explain.routes import explain_route
 from include.ops_db.urgency import packages_in, why_urgent
 from include.plurals import counted
-from include.topology import OperationKind, Policy, Topology
+from include.topology import OperationKind, Topology
 
 PACKAGES_IN_FULL = 20
 """An observation shows the sentences of this many packages; it may have thousands."""
-
-APPLIED = text("select document from topology_version order by id desc limit 1")
 
 
 def explain(
@@ -41,12 +40,7 @@ def explain(
             _observation(connection, word)
         else:
             package = explain_package(connection, find_package(connection, word))
-            _package(connection, package, policy=_policy(connection))
-
-
-def _policy(connection: Connection) -> Policy:
-    document = connection.execute(APPLIED).scalar()
-    return Topology.model_validate(document).policy if document else Policy()
+            _package(connection, package, topology=applied_topology(connection))
 
 
 def _observation(connection: Connection, word: str) -> None:
@@ -71,7 +65,7 @@ def _observation(connection: Connection, word: str) -> None:
     )
     if not observation.package_ids:
         return
-    policy = _policy(connection)
+    policy = applied_topology(connection).policy
     paper.heading(f"{counted(len(observation.package_ids), 'package')}")
     for package_id in observation.package_ids[:PACKAGES_IN_FULL]:
         package = explain_package(connection, package_id)
@@ -80,17 +74,20 @@ def _observation(connection: Connection, word: str) -> None:
             paper.say(f"  {sentence}")
     if len(observation.package_ids) > PACKAGES_IN_FULL:
         paper.say(f"… and {len(observation.package_ids) - PACKAGES_IN_FULL} more.")
+    paper.say("What keeps a package where it is: `dts explain PACKAGE`.")
 
 
-def _package(connection: Connection, package: ExplainedPackage, *, policy: Policy) -> None:
+def _package(connection: Connection, package: ExplainedPackage, *, topology: Topology) -> None:
     paper.say(f"Package {package.name}: {package.state}", style="bold")
     paper.say(
         f"Number {package.number} of observation {package.observation}, {package.instrument} {package.module};"
         f" {counted(package.file_count, 'file')}, {paper.size(package.size_bytes or package.content_bytes)}."
     )
     paper.say(where(package))
-    for sentence in what_comes_next(package, policy):
+    for sentence in what_comes_next(package, topology.policy):
         paper.say(sentence)
+    for keeping in what_keeps(connection, package, topology):
+        paper.say(keeping.sentence)
     if package.live_operations or package.archived_at is None:
         _overtakes(connection, [package.id])
     for wish in package.wishes:

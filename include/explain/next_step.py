@@ -78,8 +78,8 @@ def _of_archived(package: ExplainedPackage, policy: Policy) -> str:
         if safe and not any(
             copies.is_there and copies.location_type is LocationType.BUFFER for copies in package.copies
         ):
-            return f"{has}: the next plan of archiving repairs the other from {min(safe)}. Nothing is deleted before."
-        return f"{has}: the next plans of bundling, transfer and archiving make them. Nothing of it is deleted before."
+            return f"{has}: the next plan of archiving repairs the other from {min(safe)}."
+        return f"{has}: the next plans of bundling, transfer and archiving make them."
     rest = sorted(
         {
             copies.location
@@ -90,4 +90,4 @@ def _of_archived(package: ExplainedPackage, policy: Policy) -> str:
     safety = f"It is safe: {counted(len(safe), 'verified archive copy')} at {counted(sites, 'site')}."
     if not rest:
         return f"{safety} Nothing is left to do."
-    return f"{safety} Deletion removes it from {', '.join(rest)} once grace period and staging jobs allow."
+    return f"{safety} Deletion removes it from {', '.join(rest)} once nothing keeps it there any more."
