@@ -18,12 +18,14 @@ from include.errors import (
 )
 from include.integrity.manifest import Member, PackageManifest
 from include.integrity.verify import MemberWriter, read_package
+from include.lifecycle.paced import paced_reads
 from include.lifecycle.sources import ArchiveCopy, mark_bad
 from include.lifecycle.staging_progress import Progress
 from include.operations.patience import ask_again
 from include.operations.stage import Work
 from include.ops_db.states import CopyStatus
 from include.storage.disk import DiskStorage
+from include.storage.interface import Chunk
 
 logger = logging.getLogger(__name__)
 
@@ -104,11 +106,13 @@ def _extract(work: Work, order: Order, copy: ArchiveCopy, storage: DiskStorage) 
     read_package(_chunks(work, copy), manifest=order.manifest, sink=sink)
 
 
-def _chunks(work: Work, copy: ArchiveCopy) -> Iterator[bytes]:
+def _chunks(work: Work, copy: ArchiveCopy) -> Iterator[Chunk]:
     try:
-        for chunk in work.storage_of(copy.full_name).read(copy.path):
-            work.check()
-            yield chunk
+        storage = work.storage_of(copy.full_name)
+        with paced_reads(work, origin=copy.full_name) as paced:
+            for chunk in storage.read(copy.path) if paced is None else paced.read(storage, copy.path):
+                work.check()
+                yield chunk
     except LeaseLostError:
         raise
     except DtsError as error:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
@@ -13,13 +14,14 @@ from include.ops_db.routes import RoutePromises
 from include.ops_db.states import CopyStatus
 from include.routes import MovedBy, Route
 from include.sandbox.s3 import S3
-from include.stages import archiving
+from include.stages import archiving, staging
 from include.storage.disk import DiskStorage
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.timetable import TimetableEntry
 from include.topology import OperationKind
 from include.transfer import to_s3
+from tests.lifecycle.archived import archived_package
 from tests.stages.moved import copy_at, newest, packaged, set_status, spoil, unpacked, with_routes
 
 MIB = 1024 * 1024
@@ -142,6 +144,15 @@ def test_a_change_of_the_timetable_holds_at_once(observatory, monkeypatch):
     began = time.monotonic()
     assert observatory.runner(archiving, "cologne_archive").run(batch).completed == 1
     assert time.monotonic() - began < 20
+
+
+def test_staging_from_a_far_archive_goes_by_the_timetable_between_the_sites(observatory, promised):
+    with_routes(observatory, Route(from_location="us_buffer", to_location="cologne_buffer", timetable=all_week(80)))
+    package = archived_package(observatory)
+    package.change_copy("cologne_archive", status=CopyStatus.MISSING)
+    package.staging_job(until=datetime.now(UTC) + timedelta(hours=1))
+    assert observatory.run(staging, "cologne_processing").completed == 1
+    assert promised == {"us_buffer to cologne_buffer"}
 
 
 def test_within_a_site_nothing_is_paced(observatory):
