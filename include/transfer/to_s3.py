@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, cast
@@ -96,9 +97,9 @@ def put(
     began = time.monotonic()
     parts = parts_of(item, smallest=smallest_part)
     path = source_path or item.path
-    upload = _Upload(item, origin, archive.streamed(item.path), path, reader_of=reader_of or partial_reader)
+    upload = _Upload(item, origin, archive, path, reader_of=reader_of or partial_reader)
     if len(parts) <= 1:
-        upload.put_whole(archive)
+        upload.put_whole()
         return Pulled(item.content.size_bytes, 0, finished=True)
     under_way = FAR_PARTS if _is_far(archive, item.path) or isinstance(origin.storage, SftpStorage) else NEAR_PARTS
     done = upload.begin_or_go_on(parts)
@@ -148,10 +149,11 @@ def _is_far(archive: S3Storage, path: str) -> bool:
 class _Upload:
     """One multipart upload. `send` is called in several threads."""
 
-    def __init__(self, item: Item, origin: Origin, target: Target, path: str, *, reader_of: "ReaderOf") -> None:
+    def __init__(self, item: Item, origin: Origin, archive: S3Storage, path: str, *, reader_of: "ReaderOf") -> None:
         self._item = item
         self._origin = origin
-        self._target = target
+        self._archive = archive
+        self._target: Target = archive.streamed(item.path)
         self._path = path
         self._reader_of = reader_of
         self._id = ""
@@ -161,12 +163,13 @@ class _Upload:
     def begin_or_go_on(self, parts: Sequence[Part]) -> "dict[int, CompletedPartTypeDef]":
         """Return what the store has already, by number. A part of another size is sent again."""
         sizes = {part.number: part.size_bytes for part in parts}
-        uploads = self._target.uploads()
-        if not uploads:
-            self._id = self._target.begin()
-            return {}
-        self._id = uploads[0]
-        found = [part for part in self._target.parts(self._id) if sizes.get(part.number) == part.size_bytes]
+        with self._store_errors():
+            uploads = self._target.uploads()
+            if not uploads:
+                self._id = self._target.begin()
+                return {}
+            self._id = uploads[0]
+            found = [part for part in self._target.parts(self._id) if sizes.get(part.number) == part.size_bytes]
         logger.info("%d of %d parts of %s are there already.", len(found), len(parts), self._item.path)
         return {part.number: {"PartNumber": part.number, "ETag": part.etag} for part in found}
 
@@ -185,42 +188,37 @@ class _Upload:
         storage = self._storage()
         body = _Body(part.blocks, self._reader_of(storage, self._path), name=self._place, stopped=self._stopped)
         try:
-            return self._target.send_stream(
-                cast("IO[bytes]", body), size_bytes=part.size_bytes, number=part.number, upload_id=self._id
-            )
-        except DtsError as error:
-            match body.error:
-                case None:
-                    raise
-                case DamagedBlockError():
-                    raise body.error from error
-                case _:
-                    raise self._told(body.error) from error
+            with self._errors_of(body):
+                return self._target.send_stream(
+                    cast("IO[bytes]", body), size_bytes=part.size_bytes, number=part.number, upload_id=self._id
+                )
         finally:
             body.close()
             self._idle.put(storage)
 
-    def put_whole(self, archive: S3Storage) -> None:
+    def put_whole(self) -> None:
         """A file of one part, or empty."""
         try:
-            try:
-                self._write(archive)
-            except DamagedBlockError as error:
-                logger.warning("%s; it is read again.", error)
-                self._write(archive)
-        except DtsError as error:
+            return self._write()
+        except DamagedBlockError as error:
+            logger.warning("%s; it is read again.", error)
+        try:
+            self._write()
+        except DamagedBlockError as error:
             raise self._told(error) from error
 
-    def _write(self, archive: S3Storage) -> None:
+    def _write(self) -> None:
         reader = self._reader_of(self._origin.storage, self._path)
         body = _Body(blocks_of(self._item.content), reader, name=self._place, stopped=self._stopped)
-        archive.write(self._item.path, body.chunks(), size_bytes=self._item.content.size_bytes)
+        with self._errors_of(body):
+            self._archive.write(self._item.path, body.chunks(), size_bytes=self._item.content.size_bytes)
 
     def complete(self, sent: "list[CompletedPartTypeDef]") -> None:
         """Make the object of its parts, and end what others left of the same key."""
-        self._target.complete(sent, upload_id=self._id)
-        for left in self._target.uploads():
-            self._target.abort(upload_id=left)
+        with self._store_errors():
+            self._target.complete(sent, upload_id=self._id)
+            for left in self._target.uploads():
+                self._target.abort(upload_id=left)
 
     def abort(self) -> None:
         """Nothing stays of it."""
@@ -255,11 +253,44 @@ class _Upload:
             storage = self._origin.storage
             return SftpStorage(storage.address, mark=storage.mark) if isinstance(storage, SftpStorage) else storage
 
+    @contextmanager
+    def _errors_of(self, body: "_Body") -> Iterator[None]:
+        """Tell what reading ended with from what the store says."""
+        try:
+            with self._store_errors():
+                yield
+        except DtsError as error:
+            match body.error:
+                case None:
+                    raise
+                case DamagedBlockError():
+                    raise body.error from error
+                case _:
+                    raise self._told(body.error) from error
+
+    @contextmanager
+    def _store_errors(self) -> Iterator[None]:
+        """A store that does not find what is written to lacks the bucket or the upload: it is not about the origin.
+
+        Raises:
+            PermanentError: there is no such bucket.
+            TransientError: somebody ended the upload; the next try begins another one.
+        """
+        try:
+            yield
+        except MissingFileError as error:
+            self._archive.stat(self._item.path)
+            raise TransientError(
+                f"{self._archive.address.place} no longer knows the upload of {self._item.path}; it is begun again"
+            ) from error
+
     def _told(self, error: DtsError) -> DtsError:
         """What is wrong with the origin's copy is its damage; everything else is as it was."""
         if isinstance(error, DamagedBlockError):
             return DamagedOriginError(str(error), items=(self._item,))
         if isinstance(error, MissingFileError):
+            if self._origin.storage.stat(self._path) is not None:
+                return TransientError(f"{self._place} was not there a moment ago, and is now")
             return DamagedOriginError(str(error), items=(self._item,), missing=(self._item,))
         if isinstance(error, TransientError):
             found = self._origin.storage.stat(self._path)
@@ -321,12 +352,8 @@ class _Body(io.RawIOBase):
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        try:
-            if not self._rest:
-                self._rest = memoryview(next(self._chunks, b""))
-        except DtsError as error:
-            self.error = error
-            raise
+        if not self._rest:
+            self._rest = memoryview(next(self._chunks, b""))
         piece = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(piece) :]
         self._position += len(piece)
@@ -334,6 +361,13 @@ class _Body(io.RawIOBase):
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """Read and verify."""
+        try:
+            yield from self._verified()
+        except DtsError as error:
+            self.error = error
+            raise
+
+    def _verified(self) -> Generator[Chunk, None, None]:
         if not self._blocks:
             return
         chunks = iter(self._reader(self._blocks[0].offset, self._size))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
-from include.errors import LeaseLostError, TransientError
+from include.errors import LeaseLostError, PermanentError, TransientError
 from include.sandbox.s3 import S3
 from include.storage.disk import DiskStorage
 from include.storage.s3 import S3Storage
@@ -223,6 +224,66 @@ def test_a_store_that_goes_away_is_a_passing_trouble_and_an_upload_it_forgot_is_
         address = S3Address(endpoint_url=store.endpoint, bucket="archive", key=store.key, secret=store.secret)
         assert put_all(item, DiskStorage(origin_root), S3Storage(address)).finished
         assert content(S3Storage(address), item.path) == some_bytes(SIZE)
+
+
+class Empty:
+    """The body of an answer without one."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield b""
+
+
+def answers_404(client, operation: str, *, to: int) -> None:
+    """Of requests for an operation, the one of this number is answered by a bare 404, as by a proxy."""
+    asked = []
+
+    def answer(request, **_):
+        asked.append(request)
+        return AWSResponse(request.url, 404, {}, Empty()) if len(asked) == to else None
+
+    client.meta.events.register(f"before-send.s3.{operation}", answer)
+
+
+def test_a_bare_404_of_the_store_is_not_a_missing_source(archive, origin_root):
+    item = put_file(some_bytes(BLOCK), at=origin_root, block_bytes=BLOCK)
+    answers_404(archive._client, "PutObject", to=1)
+    with pytest.raises(TransientError, match="no longer knows the upload"):
+        put_all(item, DiskStorage(origin_root), archive)
+    assert put_all(item, DiskStorage(origin_root), archive).finished
+
+
+@pytest.mark.parametrize(
+    ("operation", "to"), [("CreateMultipartUpload", 1), ("UploadPart", 3), ("CompleteMultipartUpload", 1)]
+)
+def test_an_upload_that_the_store_lost_is_a_passing_trouble(archive, origin_root, operation, to):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    answers_404(archive.streamed(item.path).client, operation, to=to)
+    with pytest.raises(TransientError, match="no longer knows the upload"):
+        put_all(item, DiskStorage(origin_root), archive)
+    assert put_all(item, DiskStorage(origin_root), archive).finished
+    assert content(archive, item.path) == some_bytes(SIZE)
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+def test_a_bucket_that_is_not_there_needs_a_person_and_says_nothing_about_the_source(store, origin_root, size):
+    item = put_file(some_bytes(size), at=origin_root, block_bytes=BLOCK)
+    with closing(S3Storage(replace(store, bucket="never-made"))) as nowhere:
+        with pytest.raises(PermanentError, match="bucket never-made at .* does not exist"):
+            put_all(item, DiskStorage(origin_root), nowhere)
+        for operation in ("PutObject", "CreateMultipartUpload"):
+            answers_404(nowhere._client, operation, to=1)
+        with pytest.raises(PermanentError, match="bucket never-made at .* does not exist"):
+            put_all(item, DiskStorage(origin_root), nowhere)
+
+
+def test_a_source_that_only_seemed_to_be_missing_is_not_called_so(archive, store, origin_root):
+    item = item_of(some_bytes(BLOCK), block_bytes=BLOCK)
+    with closing(S3Storage(replace(store, prefix="elsewhere"))) as there:
+        there.write(item.path, [some_bytes(BLOCK)])
+        answers_404(there._client, "GetObject", to=1)
+        with pytest.raises(TransientError, match="was not there a moment ago"):
+            put_all(item, there, archive)
+        assert put_all(item, there, archive).finished
 
 
 KILLED = """
