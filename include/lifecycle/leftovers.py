@@ -4,47 +4,42 @@ A killed extraction or packaging leaves some, and a transfer that was cancelled 
 """
 
 import os
+import posixpath
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from include.lifecycle.quarantine import QUARANTINE
 from include.storage.disk import DiskStorage
+from include.storage.interface import Storage
 from include.storage.part_names import is_part_name
 
 # Packages are made, or extracted, side by side in the same folders, so a part may be in work. The longest silence is a
 # stalled read, of minutes (storage/s3_client.py).
 LEFT_BEHIND_AFTER = timedelta(hours=1)
 
-PULL_LEFT_BEHIND_AFTER = timedelta(days=1)
+TRANSFER_LEFT_BEHIND_AFTER = timedelta(days=1)
 """A person may cancel a transfer by mistake: for a day what has arrived need not be sent again."""
 
 
-def sweep_pulls(storage: DiskStorage, *, still_coming: Callable[[list[str]], set[str]]) -> int:
-    """Delete what pulls left behind anywhere in a buffer, quarantine apart; return how many files.
+def sweep_transfers(storage: Storage, folders: Iterable[str], *, still_coming: Callable[[list[str]], set[str]]) -> int:
+    """Delete what pulls or pushes left behind in these folders of a buffer and below them; return how many files.
 
-    `still_coming` is given names of packages, and returns those that some transfer has yet to bring here.
+    It looks at every file there is: once a day is enough. `still_coming` is given names of packages, and returns those
+    that some transfer has yet to bring here.
     """
-    before = (datetime.now(UTC) - PULL_LEFT_BEHIND_AFTER).timestamp()
-    found = list(_old_pulls(storage.root, before=before))
+    before = datetime.now(UTC) - TRANSFER_LEFT_BEHIND_AFTER
+    found = [old for folder in folders for old in _old_parts_of_packages(storage, folder, before=before)]
     coming = still_coming(sorted({name for name, _ in found})) if found else set()
     doomed = [path for name, path in found if name not in coming]
     return sum(storage.delete(path) for path in doomed)
 
 
-def _old_pulls(root: Path, *, before: float) -> Iterator[tuple[str, str]]:
+def _old_parts_of_packages(storage: Storage, folder: str, *, before: datetime) -> Iterator[tuple[str, str]]:
     """Yield the package's name and the path of every old `NAME.tar.part` and `NAME.tar.journal`."""
-    for folder, folders, files in os.walk(root):
-        if Path(folder) == root and QUARANTINE in folders:
-            folders.remove(QUARANTINE)
-        for file in files:
-            name, is_pull, _ = file.rpartition(".tar.")
-            if is_pull and file.endswith((".tar.part", ".tar.journal")):
-                path = Path(folder) / file
-                with suppress(FileNotFoundError):
-                    if path.stat(follow_symlinks=False).st_mtime < before:
-                        yield name, str(path.relative_to(root))
+    for file in storage.list(folder):
+        name, _, rest = posixpath.basename(file.path).rpartition(".tar.")
+        if name and rest in ("part", "journal") and file.modified_at < before:
+            yield name, file.path
 
 
 def sweep_parts(storage: DiskStorage, folders: Iterable[str]) -> int:

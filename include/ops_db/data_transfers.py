@@ -71,7 +71,9 @@ _TRANSFER = text(
       t.destination_location_id, t.transfer_status,
       t.unpacking_status,
       (select count(*) from operation o where o.data_transfer_id = t.id and o.kind = 'unpacking'
-        and o.status = 'completed') as unpacked_before
+        and o.status = 'completed') as unpacked_before,
+      not exists (select from data_transfer other where other.destination_location_id = t.destination_location_id
+        and other.transferred_at >= date_trunc('day', now(), 'UTC')) as is_first_of_day
     from data_transfer t join data_location origin on origin.id = t.origin_location_id
     join data_location target on target.id = t.destination_location_id
     where t.id = :transfer
@@ -189,6 +191,8 @@ class TransferOnItsWay:
     unpacking_status: WorkStatus
     unpacked_before: int
     """How often it was unpacked and sent back."""
+    is_first_of_day: bool
+    """No other one has ended at this destination since midnight (UTC)."""
     packages: tuple[ExpectedPackage, ...]
     """By id."""
 
@@ -246,6 +250,7 @@ def load_transfer(session: Session, data_transfer_id: int) -> TransferOnItsWay:
         transfer_status=WorkStatus(row.transfer_status),
         unpacking_status=WorkStatus(row.unpacking_status),
         unpacked_before=row.unpacked_before,
+        is_first_of_day=row.is_first_of_day,
         packages=tuple(_expected(package) for package in packages),
     )
 

@@ -24,16 +24,18 @@ a good one comes.
 
 **How to stop it.** Pause this DAG, or stop the lane's worker. What has arrived is kept. Do not remove `.part` or
 `.journal` files of a transfer that is to go on: that is what need not be sent again. Those that nobody will go on with
-are swept away by a later transfer, once they are a day old.
+are swept away by the first transfer of a day, once they are a day old.
 """
 
+import logging
 import time
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
+from include.errors import DtsError
 from include.lifecycle.left_out import LeftOut, left_out, not_coming, put_corrupt_aside, record_left_out
-from include.lifecycle.leftovers import sweep_pulls
+from include.lifecycle.leftovers import sweep_transfers
 from include.lifecycle.room import reserve_room
 from include.operations.planning import NewOperation, want
 from include.operations.stage import Done, Planning, Work
@@ -52,13 +54,14 @@ from include.ops_db.states import WorkStatus
 from include.plurals import counted
 from include.stages.under_way import TimetableBegan, UnderWay
 from include.stages.ways import Way, pushed_from, pushed_to, runs_at, way_of
-from include.storage.disk import DiskStorage
 from include.topology import OperationKind
 from include.transfer.blocks import Item, Twin
 from include.transfer.compressed_twin import twin_path
 from include.transfer.pulled import YIELD_SECONDS, DamagedOriginError, Pulled
 
 KIND = OperationKind.TRANSFER
+
+logger = logging.getLogger(__name__)
 
 
 def plan(planning: Planning) -> None:
@@ -99,14 +102,14 @@ def run(work: Work) -> Done:
         return Done(explanation=f"The route was turned round: {lane} goes on with data transfer {transfer.id}.")
     began = time.monotonic()
     way = way_of(work, transfer)
-    if isinstance(way.destination, DiskStorage):
-        sweep_pulls(way.destination, still_coming=lambda names: _still_coming(work, transfer, names))
+    if transfer.is_first_of_day:
+        _sweep(work, transfer, way)
     aside = put_corrupt_aside(work, transfer, way.destination)
     items = [_item(package) for package in transfer.packages if not package.is_bad_at_origin]
     bad = [
         package
         for package in transfer.packages
-        if package.is_bad_at_origin and way.missing_bytes(Item(package.path, package))
+        if package.is_bad_at_origin and way.missing_bytes([Item(package.path, package)])
     ]
     try:
         pulled = _move(work, transfer, items, way)
@@ -127,6 +130,14 @@ def _item(package: ExpectedPackage) -> Item:
     return Item(package.path, package, twin)
 
 
+def _sweep(work: Work, transfer: TransferOnItsWay, way: Way) -> None:
+    instruments = [instrument.name for instrument in work.topology.instruments]
+    try:
+        sweep_transfers(way.destination, instruments, still_coming=lambda names: _still_coming(work, transfer, names))
+    except DtsError as error:  # it is no reason not to transfer
+        logger.warning("What ended transfers left at %s is not swept away today: %s", transfer.destination, error)
+
+
 def _still_coming(work: Work, transfer: TransferOnItsWay, names: list[str]) -> set[str]:
     with Session(work.engine) as session:
         return still_coming(session, names, data_location_id=transfer.destination_location_id)
@@ -143,7 +154,7 @@ def _operation(transfer: WaitingTransfer, *, lane: str) -> NewOperation:
 
 
 def _move(work: Work, transfer: TransferOnItsWay, items: list[Item], way: Way) -> Pulled:
-    missing = sum(way.missing_bytes(item) for item in items)
+    missing = way.missing_bytes(items)
     what = f"data transfer {transfer.id}"
     reserve_room(work, needed_bytes=missing, what=what, space=way.destination.space, at=transfer.destination)
     ends_at = time.monotonic() + YIELD_SECONDS

@@ -41,11 +41,12 @@ class Listeners(Protocol):
 class Way(Protocol):
     """How the bytes of one transfer are moved from here."""
 
-    destination: Storage
-    """As this host reaches it."""
+    @property
+    def destination(self) -> Storage:
+        """As this host reaches it."""
 
-    def missing_bytes(self, item: Item) -> int:
-        """Return how many bytes have yet to be written at the destination; no fewer than that."""
+    def missing_bytes(self, items: Sequence[Item]) -> int:
+        """Return how many bytes of these have yet to be written at the destination; no fewer than that."""
 
     def move(self, items: Sequence[Item], listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Pulled:
         """As `pull`; `ends_at` is a moment of the monotonic clock."""
@@ -93,8 +94,8 @@ class Pulling:
         self._transfer = transfer
         self._storage_of = storage_of
 
-    def missing_bytes(self, item: Item) -> int:
-        return missing_bytes(item, root=self._root)
+    def missing_bytes(self, items: Sequence[Item]) -> int:
+        return sum(missing_bytes(item, root=self._root) for item in items)
 
     def move(self, items: Sequence[Item], listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Pulled:
         return pull(
@@ -109,18 +110,20 @@ class Pushing:
     """The origin writes, over SFTP or into a folder that it reaches itself."""
 
     def __init__(self, transfer: TransferOnItsWay, here: DiskStorage, storage_of: Callable[[str], Storage]) -> None:
-        self.destination: Storage = storage_of(transfer.destination)
+        there = storage_of(transfer.destination)
+        if not isinstance(there, DiskStorage | SftpStorage):
+            raise PermanentError(f"{transfer.destination} is no disk; nothing can be pushed there.")
+        self.destination: DiskStorage | SftpStorage = there
         self._here = here
         self._transfer = transfer
 
-    def missing_bytes(self, item: Item) -> int:
+    def missing_bytes(self, items: Sequence[Item]) -> int:
         if isinstance(self.destination, DiskStorage):
-            return missing_bytes(item, root=self.destination.root)
-        return missing_there(item, storage=self.destination)
+            root = self.destination.root
+            return sum(missing_bytes(item, root=root) for item in items)
+        return missing_there(items, storage=self.destination)
 
     def move(self, items: Sequence[Item], listeners: Listeners, *, pace: Pace | None, ends_at: float) -> Pulled:
-        if not isinstance(self.destination, DiskStorage | SftpStorage):
-            raise PermanentError(f"{self._transfer.destination} is no disk; nothing can be pushed there.")
         return push(
             items,
             origin=self._transfer.origin,

@@ -7,14 +7,12 @@ is read here, before it is sent; unpacking at the destination compares what arri
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncssh
 
-from include.errors import MissingFileError, NoSpaceError, TransientError
+from include.errors import NoSpaceError, TransientError
 from include.storage.disk import DiskStorage
-from include.storage.interface import Storage
 from include.storage.sftp import SftpStorage
 from include.transfer.blocks import Item, missing_blocks
 from include.transfer.by_streams import run_engine
@@ -65,22 +63,37 @@ def push(
         raise
 
 
-def missing_there(item: Item, *, storage: Storage) -> int:
-    """How many bytes of `item` have yet to be written at the destination. Changes nothing.
+def missing_there(items: Sequence[Item], *, storage: SftpStorage) -> int:
+    """How many bytes of the items have yet to be written at the destination. Changes nothing.
 
     A part file of many blocks counts by its journal: else one that fills the disk would be asked room for once more,
     and wait for itself. Of a single block all is sent again.
     """
-    found, content = storage.stat(item.path), item.content
-    if found is not None and found.size_bytes == content.size_bytes:
-        return 0
-    verified: frozenset[int] = frozenset()
-    if len(content.block_checksums) > 1 and (part := storage.stat(f"{item.path}.part")) is not None:
-        with suppress(MissingFileError):
-            named = named_in(b"".join(storage.read(f"{item.path}.journal")), content=content) or ()
-            if all(block.end <= part.size_bytes for block in named):
-                verified = frozenset(block.number for block in named)
-    return sum(block.length for block in missing_blocks(content, verified=verified))
+    found = storage.stat_all([item.path for item in items])
+    missing = [
+        item
+        for item, file in zip(items, found, strict=True)
+        if file is None or file.size_bytes != item.content.size_bytes
+    ]
+    verified = _verified_there([item for item in missing if len(item.content.block_checksums) > 1], storage)
+    return sum(
+        block.length
+        for item in missing
+        for block in missing_blocks(item.content, verified=verified.get(item.path, frozenset()))
+    )
+
+
+def _verified_there(items: Sequence[Item], storage: SftpStorage) -> dict[str, frozenset[int]]:
+    """By path: the blocks of a part file that its journal vouches for."""
+    parts = storage.stat_all([f"{item.path}.part" for item in items])
+    begun = [(item, part.size_bytes) for item, part in zip(items, parts, strict=True) if part is not None]
+    journals = storage.read_all([f"{item.path}.journal" for item, _ in begun])
+    verified = {}
+    for (item, size_bytes), journal in zip(begun, journals, strict=True):
+        named = named_in(journal or b"", content=item.content) or ()
+        if all(block.end <= size_bytes for block in named):
+            verified[item.path] = frozenset(block.number for block in named)
+    return verified
 
 
 def _raise_if_full(storage: SftpStorage, error: TransientError) -> None:

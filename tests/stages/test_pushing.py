@@ -1,5 +1,7 @@
 """Where a route says push, the lane of the origin does the transfer, and everything after it is as ever."""
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -9,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from include.lanes import lanes_of_kind
 from include.ops_db.states import CopyStatus, WorkStatus
-from include.ops_db.tables import Operation
+from include.ops_db.tables import DataTransfer, Operation
 from include.sandbox.sftp import Sftp
 from include.stages import transfer, unpacking
 from include.storage.disk import DiskStorage
@@ -127,6 +129,25 @@ def test_a_corrupt_copy_at_the_destination_makes_room_for_a_good_one(over_sftp, 
     sent, arrived = (over_sftp.folder(place) / package.path for place in (ORIGIN, DESTINATION))
     assert sent.read_bytes() == arrived.read_bytes()
     assert any(path.startswith("quarantine/") for path in files_below(over_sftp.folder(DESTINATION)))
+
+
+def test_what_dead_pushes_left_at_the_destination_is_swept_away_after_a_day(over_sftp):
+    cancelled, package = packaged(over_sftp, count=2)
+    gone = bundled(over_sftp, [cancelled])
+    with Session(over_sftp.engine) as session, session.begin():
+        session.get_one(DataTransfer, gone).transfer_status = WorkStatus.CANCELLED
+    folder = over_sftp.folder(DESTINATION)
+    left = [f"{cancelled.path}.part", f"{cancelled.path}.journal"]
+    young = f"{cancelled.path.split('/')[0]}/young/{cancelled.name}.tar.part"
+    for path in (*left, young):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(b"some")
+    long_ago = time.time() - 25 * 3600
+    for path in left:
+        os.utime(folder / path, (long_ago, long_ago))
+    bundled(over_sftp, [package])
+    assert over_sftp.run(transfer, ORIGIN).completed == 1
+    assert files_below(folder) == sorted([package.path, young])
 
 
 def test_a_destination_short_of_space_makes_it_wait(pushing):

@@ -2,12 +2,13 @@
 
 import os
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from include.errors import NoSpaceError
+from include.errors import NoSpaceError, PermanentError
 from include.lifecycle.room import RESERVE_BYTES
 from include.ops_db.states import CopyStatus, WorkStatus
 from include.ops_db.tables import DataTransfer, OperationAttempt
@@ -320,3 +321,31 @@ def test_what_nobody_goes_on_with_is_swept_away_after_a_day_and_nothing_else(obs
         os.utime(folder / path, (long_ago, long_ago))
     assert observatory.runner(transfer, DESTINATION).run(batch).completed == 1
     assert files_below(folder) == sorted([*kept, young, coming.path])
+
+
+def test_a_buffer_is_looked_through_once_a_day(observatory, monkeypatch):
+    looked = []
+    real = DiskStorage.list
+    monkeypatch.setattr(DiskStorage, "list", lambda self, prefix="": looked.append(prefix) or real(self, prefix))
+    for package in packaged(observatory, count=3):
+        bundled(observatory, [package])
+        assert observatory.run(transfer, DESTINATION).completed == 1
+    instruments = [instrument.name for instrument in observatory.topology.instruments]
+    assert [prefix for prefix in looked if prefix in instruments] == instruments
+    with Session(observatory.engine) as session, session.begin():
+        for row in session.query(DataTransfer):
+            row.transferred_at -= timedelta(days=1)
+    looked.clear()
+    bundled(observatory, packaged(observatory))
+    assert observatory.run(transfer, DESTINATION).completed == 1
+    assert [prefix for prefix in looked if prefix in instruments] == instruments
+
+
+def test_a_folder_that_cannot_be_looked_into_keeps_nothing_from_coming(observatory, monkeypatch):
+    def refused(*_):
+        raise PermanentError("no permission")
+
+    (package,) = packaged(observatory)
+    bundled(observatory, [package])
+    monkeypatch.setattr(DiskStorage, "list", refused)
+    assert observatory.run(transfer, DESTINATION).completed == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import MissingFileError, NoSpaceError, PermanentError, TransientError
+from include.errors import BadInputError, MissingFileError, NoSpaceError, PermanentError, TransientError
 from include.sandbox.keys import KeyPair
 from include.sandbox.ports import free_port
 from include.sandbox.sftp import Implementation, RunningSftp, Sftp
@@ -77,6 +77,21 @@ def test_a_root_that_is_not_there_is_never_an_empty_one(address: SftpAddress) ->
             with pytest.raises(TransientError, match="unmounted is not there .* is its disk mounted"):
                 attempt()
     assert names_in(Path(address.root)) == []
+
+
+def test_many_files_are_asked_for_at_once(address: SftpAddress) -> None:
+    contents = {f"some/{number}": b"x" * number for number in range(300)}
+    for path, content in contents.items():
+        (Path(address.root) / path).parent.mkdir(exist_ok=True)
+        (Path(address.root) / path).write_bytes(content)
+    paths = [*contents, "some/other", "some"]
+    with closing(SftpStorage(address)) as storage:
+        found = storage.stat_all(paths)
+        assert [file and file.size_bytes for file in found] == [*range(300), None, None]
+        assert storage.read_all(paths[:-1]) == [*contents.values(), None]
+        assert (storage.stat_all([]), storage.read_all([])) == ([], [])
+        with pytest.raises(BadInputError):
+            storage.stat_all(["some/1", "../outside"])
 
 
 def test_a_missing_file_is_missing(address: SftpAddress) -> None:

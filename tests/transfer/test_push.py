@@ -240,17 +240,17 @@ def test_a_pull_goes_on_where_a_push_ended_and_the_other_way_round(there, origin
 
 def test_room_is_asked_for_what_has_not_arrived_only(there, origin_root, arrived_root):
     item = put(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
-    assert missing_there(item, storage=there) == SIZE
+    assert missing_there([item], storage=there) == SIZE
     first, second, *_ = blocks_of(item.content)
     content = memoryview((origin_root / item.path).read_bytes())
     with PartFile(item, root=arrived_root).opened() as part:
         for block in (first, second):
             part.add(block, content[block.offset : block.end])
-    assert missing_there(item, storage=there) == missing_bytes(item, root=arrived_root) == SIZE - 2 * BLOCK
+    assert missing_there([item], storage=there) == missing_bytes(item, root=arrived_root) == SIZE - 2 * BLOCK
     os.truncate(arrived_root / f"{item.path}.part", BLOCK)
-    assert missing_there(item, storage=there) == SIZE, "the journal of another part file vouches for nothing"
+    assert missing_there([item], storage=there) == SIZE, "the journal of another part file vouches for nothing"
     pushed([item], origin_root, there)
-    assert missing_there(item, storage=there) == 0
+    assert missing_there([item], storage=there) == 0
 
 
 def test_what_is_left_of_another_file_is_not_believed(there, origin_root, arrived_root):
