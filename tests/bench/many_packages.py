@@ -30,7 +30,7 @@ insert into raw_data_file (id, executed_obs_unit_id, instrument_module_id, data_
   size_bytes, checksum, raw_data_package_id, offset_bytes)
 select lpad(to_hex(p.number::bigint * 1000 + i), 32, '0')::uuid, p.executed_obs_unit_id, p.instrument_module_id,
   p.source_location_id, (select max(id) from filing), 'bench/' || p.number || '/' || i || '.g3', :file_bytes,
-  'xxh3-128:' || md5('file ' || p.number || ' ' || i), p.id, 1
+  'xxh3-128:' || to_hex(i), p.id, 1
 from raw_data_package p, generate_series(1, :files) i;
 
 insert into physical_copy (raw_data_file_id, data_location_id, path, size_bytes, status, wanted, created_at, deleted_at)

@@ -5,6 +5,7 @@ explained with the values that it had. Rows are made by ops-db itself; no byte i
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Self
 
@@ -17,6 +18,7 @@ from include.lifecycle.deletion_requests import request_deletion
 from include.lifecycle.preview import preview
 from include.ops_db.engine import CLIENT_OPTIONS
 from include.sandbox.postgres import Postgres
+from include.sizes import size
 from include.stages import deletion
 from tests.bench.lifecycle import Remembered
 from tests.bench.many_packages import Many, fill
@@ -25,6 +27,8 @@ from tests.observatory import Observatory
 
 SOME = Many(packages=4000, files_each=20, gone=3800)
 TEN_MILLION = Many(packages=500_000, files_each=15, gone=499_000)
+BYTES_A_COPY = 1000
+"""Of disk: rows, indexes, and the log of writing them."""
 BIG = ("physical_copy", "raw_data_file")
 PLACES = ("ccat_source", "ccat_buffer", "cologne_buffer")
 
@@ -38,9 +42,12 @@ PLACES = ("ccat_source", "ccat_buffer", "cologne_buffer")
 )
 def crowded(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory, request) -> Iterator[Observatory]:
     """An ops-db after years, with a few packages that may go now."""
+    folder = tmp_path_factory.mktemp("crowded")
+    if (free := shutil.disk_usage(folder).free) < request.param.copies * BYTES_A_COPY:
+        pytest.skip(f"{request.param.copies:,} copies need more disk than the {size(free)} that are free in {folder}")
     name = "ops_db_crowded"
     engine = create_engine(postgres.create_database(name, template=TEMPLATE), connect_args=CLIENT_OPTIONS)
-    observatory = Observatory.build(engine, tmp_path_factory.mktemp("crowded") / "observatory")
+    observatory = Observatory.build(engine, folder / "observatory")
     fill(engine, request.param)
     for place in PLACES:
         observatory.storages[place] = Remembered(files_each=request.param.files_each)
