@@ -7,9 +7,9 @@ MAKEFLAGS += --no-print-directory
 # As written: a dollar sign in a folder's name is no variable.
 override DATA := $(value DATA)
 override REPORT := $(value REPORT)
-export CALLER DATA REPORT PYTHON
+export CALLER DATA REPORT PYTHON HISTORIES SEED
 
-.PHONY: help demo test test-slow lint bench bench-transfer bench-packaging sandbox environment clean
+.PHONY: help demo test test-slow proof lint bench bench-transfer bench-packaging bench-lifecycle sandbox environment clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -24,6 +24,9 @@ test:  ## run every test, on real servers (under 10 minutes)
 test-slow:  ## run what takes longer: make demo as a user types it, long links, bandwidth over a time (6 minutes)
 	@./.ci/environment test-slow
 
+proof:  ## 10,000 random histories against the deletion gate (10 minutes); make proof [HISTORIES=n] [SEED=n]
+	@./.ci/environment proof
+
 lint:  ## run ruff, mypy and import-linter
 	@./.ci/environment lint
 
@@ -34,6 +37,9 @@ bench-transfer:  ## the engine against iperf3, SFTPHook, sftp, rsync, rclone on 
 
 bench-packaging:  ## packaging against GNU tar, tarfile and the disk
 	@./.ci/environment bench packaging
+
+bench-lifecycle:  ## deletion of 100,000 raw files and 2,000 packages at three sites: gate and bookkeeping
+	@./.ci/environment bench lifecycle
 
 sandbox:  ## start the whole observatory and keep it until Ctrl-C
 	@./.ci/environment sandbox
