@@ -17,10 +17,9 @@ from include.transfer.blocks import Item, Twin, blocks_of
 from include.transfer.compressed import Frame, FrameError, Unpacker, frames_of
 from include.transfer.compressed_twin import NoTwinError, known_twin, make_twin, sweep_twins, twin_path
 from include.transfer.part_file import missing_bytes
-from include.transfer.pull import pull
-from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
-from include.transfer.terms import Terms
+from include.transfer.pulled import DamagedOriginError, Pulled
 from tests.bench.pull_once import Listed, Order
+from tests.transfer.moving import is_whole, names, pulled
 from tests.transfer.samples import item_of, put, some_bytes
 
 pytestmark = pytest.mark.slow
@@ -41,18 +40,6 @@ def put_twin(content: bytes, root: Path, *, path: str = "chai/one.tar", block_by
     """The content as a file below `root`, its twin beside it, and the item that knows both."""
     item = put(content, at=root, path=path, block_bytes=block_bytes)
     return replace(item, twin=make_twin(item, storage=DiskStorage(root), check=lambda: None))
-
-
-def pulled(items: list[Item], served: SftpStorage, arrived_root: Path, **options) -> Pulled:
-    return pull(items, origin=Origin("ccat_buffer", served), root=arrived_root, terms=Terms(**options))
-
-
-def is_whole(item: Item, origin_root: Path, arrived_root: Path) -> bool:
-    return (arrived_root / item.path).read_bytes() == (origin_root / item.path).read_bytes()
-
-
-def names(root: Path) -> set[str]:
-    return {path.name for path in root.rglob("*") if path.is_file()}
 
 
 def twin_file(item: Item, root: Path) -> Path:
@@ -120,15 +107,8 @@ def test_a_killed_pull_goes_on_from_its_last_verified_block(server, served, cabl
     assert is_whole(item, origin_root, arrived_root)
 
 
-def test_connections_that_break_cost_no_verified_block(served, cable, origin_root, arrived_root):
+def test_connections_that_break_cost_no_verified_block(served, cable, break_twice, origin_root, arrived_root):
     item = put_twin(shrinking_bytes(60 * MB), origin_root)
-    steps: list[Progress] = []
-
-    def break_twice(step: Progress) -> None:
-        steps.append(step)
-        if len(steps) in (1, 5):
-            cable.break_all()
-
     assert pulled([item], served, arrived_root, on_progress=break_twice) == Pulled(60 * MB, 0, finished=True)
     assert is_whole(item, origin_root, arrived_root)
     assert cable.connections > 2

@@ -9,29 +9,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from include.errors import DtsError, LeaseLostError, PermanentError, TransientError
-from include.sandbox.keys import KeyPair
-from include.sandbox.sftp import RunningSftp
+from include.errors import DtsError, LeaseLostError, TransientError
 from include.storage.disk import DiskStorage
 from include.storage.sftp import SftpStorage
-from include.storage.sftp_connection import SftpAddress
-from include.transfer import fleet, push_work
+from include.transfer import push_work
 from include.transfer.adapt import Decision, Host
 from include.transfer.blocks import blocks_of
 from include.transfer.pace import LUMP_BYTES
 from include.transfer.part_file import PartFile, missing_bytes
 from include.transfer.pull import pull
-from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
-from include.transfer.push import Destination, missing_there, push
+from include.transfer.pulled import DamagedOriginError, Origin, Pulled
+from include.transfer.push import missing_there
 from include.transfer.push_streams import first
 from include.transfer.terms import Terms
-from tests.transfer.cable import Cable
+from tests.transfer.moving import is_whole, names, pushed
 from tests.transfer.samples import item_of, put, some_bytes
 
 pytestmark = pytest.mark.slow
@@ -41,51 +38,11 @@ BLOCK = 3 * MB
 SIZE = 5 * BLOCK + 12_345
 
 
-@pytest.fixture
-def there(server: RunningSftp, cable: Cable, arrived_root: Path) -> Iterator[SftpStorage]:
-    """The folder `arrived_root`, through the cable."""
-    address = SftpAddress(
-        host=server.host,
-        port=cable.port,
-        username=server.user,
-        private_key_path=str(server.client_key.private),
-        host_key=server.host_key.public,
-        root=str(arrived_root),
-    )
-    with closing(SftpStorage(address)) as storage:
-        yield storage
-
-
-def pushed(items, origin_root, there, **options) -> Pulled:
-    source = DiskStorage(origin_root)
-    destination = Destination("cologne_buffer", there)
-    return push(items, origin="ccat_buffer", source=source, destination=destination, terms=Terms(**options))
-
-
 class Slow:
     """40 MB/s, so that time is up before all has been sent."""
 
     async def acquire(self, size_bytes: int) -> None:
         await asyncio.sleep(size_bytes / 40e6)
-
-
-def is_whole(item, origin_root, arrived_root) -> bool:
-    return (arrived_root / item.path).read_bytes() == (origin_root / item.path).read_bytes()
-
-
-def names(root: Path) -> set[str]:
-    return {path.name for path in root.rglob("*") if path.is_file()}
-
-
-def test_files_of_all_sizes_arrive_whole_and_nothing_else(there, origin_root, arrived_root):
-    sizes = (0, 1, 255 * 1024, 255 * 1024 + 1, BLOCK, BLOCK + 1, SIZE)
-    items = [
-        put(some_bytes(size, seed=size), at=origin_root, path=f"a/{size}.tar", block_bytes=BLOCK) for size in sizes
-    ]
-    assert pushed(items, origin_root, there) == Pulled(sum(sizes), 0, finished=True)
-    assert all(is_whole(item, origin_root, arrived_root) for item in items)
-    assert names(arrived_root) == {f"{size}.tar" for size in sizes}
-    assert pushed(items, origin_root, there) == Pulled(0, sum(sizes), finished=True)
 
 
 def test_many_small_files_arrive(there, origin_root, arrived_root):
@@ -107,58 +64,6 @@ def test_a_file_arrives_in_several_sittings_and_no_block_twice(there, origin_roo
     assert all(is_whole(item, origin_root, arrived_root) for item in items)
     assert len(names(arrived_root)) == 2
     assert len(sittings) > 1
-
-
-def test_connections_that_break_are_replaced_and_cost_no_kept_block(there, cable, origin_root, arrived_root):
-    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-    steps: list[Progress] = []
-
-    def break_twice(step: Progress) -> None:
-        steps.append(step)
-        if len(steps) in (1, 5):
-            cable.break_all()
-
-    assert pushed([item], origin_root, there, on_progress=break_twice) == Pulled(60 * MB, 0, finished=True)
-    assert is_whole(item, origin_root, arrived_root)
-    assert cable.connections > 2
-
-
-def test_connections_that_fall_silent_are_replaced(there, cable, origin_root, arrived_root, monkeypatch):
-    """As a cut link does it: nobody says that the connection is gone."""
-    monkeypatch.setattr(fleet, "SILENCE_SECONDS", 0.5)
-    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-    silenced: list[float] = []
-
-    def silence_once(_: Progress) -> None:
-        if not silenced:
-            silenced.append(time.monotonic())
-            cable.silence_all()
-
-    assert pushed([item], origin_root, there, on_progress=silence_once).finished
-    assert is_whole(item, origin_root, arrived_root)
-
-
-def test_a_server_that_stays_away_makes_it_give_up_and_keep_what_came(there, cable, origin_root, arrived_root):
-    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-
-    def away(_: Progress) -> None:
-        cable.close()
-
-    with pytest.raises(TransientError, match="cologne_buffer took nothing for"):
-        pushed([item], origin_root, there, on_progress=away, patience_seconds=2)
-    assert 0 < missing_bytes(item, root=arrived_root) < 60 * MB
-
-
-def test_a_server_that_never_answered_is_not_waited_for(there, cable, origin_root):
-    cable.close()
-    with pytest.raises(TransientError, match="no connection could be made: sftp://"):
-        pushed([put(b"some", at=origin_root)], origin_root, there)
-
-
-def test_a_wrong_host_key_needs_a_person(there, origin_root, tmp_path):
-    wrong = SftpStorage(replace(there.address, host_key=KeyPair.made(tmp_path / "other_key").public))
-    with pytest.raises(PermanentError, match="another host key"):
-        pushed([put(b"some", at=origin_root)], origin_root, wrong)
 
 
 def test_a_destination_whose_folder_is_not_there_gets_none(there, origin_root, arrived_root):
@@ -342,10 +247,10 @@ def test_a_closed_road_is_no_trouble(there, origin_root):
             await asyncio.to_thread(opens.wait)
 
     opens = threading.Event()
-    timer = threading.Timer(2.5, opens.set)
+    timer = threading.Timer(1.5, opens.set)
     timer.start()
     item = put(some_bytes(LUMP_BYTES), at=origin_root, block_bytes=BLOCK)
-    assert pushed([item], origin_root, there, pace=Closed(), patience_seconds=1).finished
+    assert pushed([item], origin_root, there, pace=Closed(), patience_seconds=0.5).finished
     timer.join()
 
 

@@ -14,10 +14,9 @@ from include.errors import LeaseLostError, TransientError
 from include.integrity.checksum import BLOCK_BYTES
 from include.storage.disk import DiskStorage
 from include.transfer import same_host
-from include.transfer.pull import pull
-from include.transfer.pulled import DamagedOriginError, Origin, Pulled
+from include.transfer.pulled import DamagedOriginError, Pulled
 from include.transfer.same_host import Copying, OneHost
-from include.transfer.terms import Terms
+from tests.transfer.moving import names, pulled
 from tests.transfer.samples import BLOCK, put, some_bytes
 
 SIZE = 4 * BLOCK + 77
@@ -27,23 +26,8 @@ SHM = Path("/dev/shm")
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> DiskStorage:
-    (tmp_path / "origin").mkdir()
-    return DiskStorage(tmp_path / "origin")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "destination").mkdir()
-    return tmp_path / "destination"
-
-
-def pull_all(items, there, root, **options) -> Pulled:
-    return pull(items, origin=Origin("ccat_buffer", there), root=root, terms=Terms(**options))
-
-
-def names(root: Path) -> set[str]:
-    return {path.name for path in root.rglob("*") if path.is_file()}
+def there(origin_root: Path) -> DiskStorage:
+    return DiskStorage(origin_root)
 
 
 def only(copying: Copying, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,16 +47,16 @@ def test_files_arrive_whole_however_they_are_copied(there, root, monkeypatch, co
     items = [put(some_bytes(size, seed=size), at=there.root, path=f"a/{size}.tar") for size in (0, 1, 1000, 5001)]
     items.append(put(some_bytes(3 * MIB + 7), at=there.root, path="a/large.tar", block_bytes=2 * MIB))
     total = sum(item.content.size_bytes for item in items)
-    assert pull_all(items, there, root) == Pulled(total, 0, finished=True)
+    assert pulled(items, there, root) == Pulled(total, 0, finished=True)
     assert names(root) == names(there.root)
     for item in items:
         assert (root / item.path).read_bytes() == (there.root / item.path).read_bytes()
-    assert pull_all(items, there, root) == Pulled(0, total, finished=True)
+    assert pulled(items, there, root) == Pulled(0, total, finished=True)
 
 
 def test_a_copy_is_no_hard_link(there, root):
     item = put(CONTENT, at=there.root)
-    pull_all([item], there, root)
+    pulled([item], there, root)
     assert (root / item.path).stat().st_ino != (there.root / item.path).stat().st_ino
     (there.root / item.path).write_bytes(bytes(SIZE))
     assert (root / item.path).read_bytes() == CONTENT
@@ -94,7 +78,7 @@ def test_the_kernel_copies_where_it_can(there, root):
 def test_two_filesystems_of_one_host(there):
     item = put(CONTENT, at=there.root)
     with tempfile.TemporaryDirectory(dir=SHM) as folder:
-        assert pull_all([item], there, Path(folder)).bytes_sent == SIZE
+        assert pulled([item], there, Path(folder)).bytes_sent == SIZE
         assert (Path(folder) / item.path).read_bytes() == CONTENT
 
 
@@ -126,7 +110,7 @@ def test_where_the_filesystem_shares_extents_a_copy_takes_no_room(sharing):
     item = put(content, at=there.root, block_bytes=16 * MIB)
     os.sync()
     free = os.statvfs(root).f_bavail * os.statvfs(root).f_frsize
-    assert pull_all([item], there, root).bytes_sent == len(content)
+    assert pulled([item], there, root).bytes_sent == len(content)
     os.sync()
     assert free - os.statvfs(root).f_bavail * os.statvfs(root).f_frsize < 8 * MIB
     assert (root / item.path).read_bytes() == content
@@ -142,13 +126,13 @@ def test_a_damaged_block_is_not_copied_and_all_others_are(there, root):
     changed[BLOCK + 5] ^= 0xFF
     (there.root / bad.path).write_bytes(changed)
     with pytest.raises(DamagedOriginError, match=r"block 1 \(bytes 1000 to 2000\) came from ccat_buffer") as caught:
-        pull_all([bad, good], there, root)
+        pulled([bad, good], there, root)
     assert caught.value.items == (bad,)
     assert (root / good.path).read_bytes() == CONTENT[::-1]
     assert not (root / bad.path).exists()
 
     (there.root / bad.path).write_bytes(CONTENT)
-    assert pull_all([bad, good], there, root) == Pulled(SIZE - BLOCK, SIZE + BLOCK, finished=True)
+    assert pulled([bad, good], there, root) == Pulled(SIZE - BLOCK, SIZE + BLOCK, finished=True)
     assert (root / bad.path).read_bytes() == CONTENT
 
 
@@ -164,7 +148,7 @@ def test_a_block_that_reads_right_the_second_time_is_copied(there, root, monkeyp
         return real(self, descriptor, block, item)
 
     monkeypatch.setattr(OneHost, "_checksum", lying)
-    assert pull_all([item], there, root).bytes_sent == SIZE + BLOCK
+    assert pulled([item], there, root).bytes_sent == SIZE + BLOCK
     assert (root / item.path).read_bytes() == CONTENT
 
 
@@ -172,35 +156,35 @@ def test_a_file_too_short_is_a_damaged_copy(there, root):
     item = put(CONTENT, at=there.root)
     (there.root / item.path).write_bytes(CONTENT[:-1])
     with pytest.raises(DamagedOriginError, match=f"has {SIZE - 1} bytes at ccat_buffer instead of {SIZE}"):
-        pull_all([item], there, root)
+        pulled([item], there, root)
 
 
 def test_a_missing_file_and_a_missing_root(there, root):
     item = put(CONTENT, at=there.root)
     (there.root / item.path).unlink()
     with pytest.raises(DamagedOriginError, match="is not at ccat_buffer"):
-        pull_all([item], there, root)
+        pulled([item], there, root)
     with pytest.raises(TransientError, match="is its disk mounted"):
-        pull_all([item], there, root / "nowhere")
+        pulled([item], there, root / "nowhere")
 
 
 def test_it_hands_back_when_time_is_up_and_when_it_is_told_to_stop(there, root):
     item = put(CONTENT, at=there.root)
-    assert pull_all([item], there, root, yield_after_seconds=0) == Pulled(BLOCK, 0, finished=False)
+    assert pulled([item], there, root, yield_after_seconds=0) == Pulled(BLOCK, 0, finished=False)
 
     def stop() -> None:
         raise LeaseLostError("somebody else has it")
 
     with pytest.raises(LeaseLostError):
-        pull_all([item], there, root, check=stop)
-    assert pull_all([item], there, root) == Pulled(SIZE - 2 * BLOCK, 2 * BLOCK, finished=True)
+        pulled([item], there, root, check=stop)
+    assert pulled([item], there, root) == Pulled(SIZE - 2 * BLOCK, 2 * BLOCK, finished=True)
 
 
 def test_memory_is_bounded_whatever_the_size_of_a_block(there, root):
     item = put(bytes(BLOCK_BYTES + 5), at=there.root, block_bytes=BLOCK_BYTES)
     tracemalloc.start()
     try:
-        pull_all([item], there, root)
+        pulled([item], there, root)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

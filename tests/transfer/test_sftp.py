@@ -10,44 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import DtsError, LeaseLostError, PermanentError, TransientError
-from include.storage.sftp import SftpStorage
-from include.transfer import arena, arrivals, fleet, incoming, spill
+from include.errors import DtsError, LeaseLostError
+from include.transfer import arena, arrivals, incoming, spill
 from include.transfer.adapt import Decision
 from include.transfer.pace import LUMP_BYTES
 from include.transfer.part_file import missing_bytes
-from include.transfer.pull import pull
-from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
-from include.transfer.terms import Terms
+from include.transfer.pulled import DamagedOriginError, Pulled
 from tests.bench.pull_once import Listed, Order
+from tests.transfer.moving import is_whole, names, pulled
 from tests.transfer.samples import item_of, put, some_bytes
 
 MB = 1_000_000
 BLOCK = 3 * MB
 SIZE = 5 * BLOCK + 12_345
-
-
-def pulled(items, served, arrived_root, **options) -> Pulled:
-    return pull(items, origin=Origin("ccat_buffer", served), root=arrived_root, terms=Terms(**options))
-
-
-def is_whole(item, origin_root, arrived_root) -> bool:
-    return (arrived_root / item.path).read_bytes() == (origin_root / item.path).read_bytes()
-
-
-def names(root: Path) -> set[str]:
-    return {path.name for path in root.rglob("*") if path.is_file()}
-
-
-def test_files_of_all_sizes_arrive_whole_and_nothing_else(served, origin_root, arrived_root):
-    sizes = (0, 1, 255 * 1024, 255 * 1024 + 1, BLOCK, BLOCK + 1, SIZE)
-    items = [
-        put(some_bytes(size, seed=size), at=origin_root, path=f"a/{size}.tar", block_bytes=BLOCK) for size in sizes
-    ]
-    assert pulled(items, served, arrived_root) == Pulled(sum(sizes), 0, finished=True)
-    assert all(is_whole(item, origin_root, arrived_root) for item in items)
-    assert names(arrived_root) == {f"{size}.tar" for size in sizes}
-    assert pulled(items, served, arrived_root) == Pulled(0, sum(sizes), finished=True)
 
 
 def test_many_small_files_arrive(served, origin_root, arrived_root):
@@ -66,63 +41,6 @@ def test_a_file_arrives_in_several_sittings_and_no_block_twice(served, origin_ro
         assert sittings[-1].bytes_sent
     assert sum(sitting.bytes_sent for sitting in sittings) == 4 * SIZE
     assert all(is_whole(item, origin_root, arrived_root) for item in items)
-
-
-def test_connections_that_break_are_replaced_and_cost_no_verified_block(served, cable, origin_root, arrived_root):
-    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-    steps: list[Progress] = []
-
-    def break_twice(step: Progress) -> None:
-        steps.append(step)
-        if len(steps) in (1, 5):
-            cable.break_all()
-
-    assert pulled([item], served, arrived_root, on_progress=break_twice) == Pulled(60 * MB, 0, finished=True)
-    assert is_whole(item, origin_root, arrived_root)
-    assert cable.connections > 2
-
-
-def test_connections_that_fall_silent_are_replaced(served, cable, origin_root, arrived_root, monkeypatch):
-    """As a cut link does it: nobody says that the connection is gone."""
-    monkeypatch.setattr(fleet, "SILENCE_SECONDS", 0.5)
-    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-    silenced: list[float] = []
-
-    def silence_once(_: Progress) -> None:
-        if not silenced:
-            silenced.append(time.monotonic())
-            cable.silence_all()
-
-    assert pulled([item], served, arrived_root, on_progress=silence_once).finished
-    assert is_whole(item, origin_root, arrived_root)
-
-
-def test_a_server_that_stays_away_makes_it_give_up_and_keep_what_came(served, cable, origin_root, arrived_root):
-    item = put(some_bytes(60 * MB), at=origin_root, block_bytes=BLOCK)
-
-    def away(_: Progress) -> None:
-        cable.close()
-
-    with pytest.raises(TransientError, match="nothing came from ccat_buffer"):
-        pulled([item], served, arrived_root, on_progress=away, patience_seconds=2)
-    assert 0 < missing_bytes(item, root=arrived_root) < 60 * MB
-
-
-def test_a_server_that_never_answered_is_not_waited_for(served, cable, arrived_root):
-    cable.close()
-    with pytest.raises(TransientError, match="no connection could be made: sftp://"):
-        pulled([item_of(b"some")], served, arrived_root)
-
-
-def test_a_wrong_host_key_needs_a_person(served, origin_root, arrived_root, tmp_path):
-    from dataclasses import replace
-
-    from include.sandbox.keys import KeyPair
-
-    other = KeyPair.made(tmp_path / "other_key")
-    wrong = SftpStorage(replace(served.address, host_key=other.public))
-    with pytest.raises(PermanentError, match="another host key"):
-        pulled([item_of(b"some")], wrong, arrived_root)
 
 
 def test_connections_are_kept_for_the_next_transfer(served, cable, origin_root, arrived_root):
