@@ -7,11 +7,11 @@ from sqlalchemy import Engine
 
 from tests.lifecycle.machine.run import court, run
 
-HISTORIES = 200
+HISTORIES = 150
 """`make proof` runs 10,000, others each time."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_history_deletes_what_must_stay_and_what_may_go_goes(engine: Engine, tmp_path: Path):
     with court(engine, tmp_path / "observatory") as machine:
         tally = run(machine, histories=HISTORIES, number=1)

@@ -1,5 +1,6 @@
-"""`make proof`: `python -m tests.lifecycle.machine [HISTORIES [SEED]]`, in two processes, each with its own ops-db."""
+"""`make proof [HISTORIES=n] [SEED=n]`: in two processes, each with an ops-db of its own."""
 
+import argparse
 import json
 import secrets
 import shutil
@@ -29,9 +30,13 @@ AT_A_TIME = 500
 MEMORY = Path("/dev/shm")  # where there is one, files and database are made in memory
 
 
-def main(histories: int = HISTORIES, number: int | None = None) -> int:
+def main() -> int:
     """Run them all, print what happened, return 0 if nothing was wrong."""
-    number = secrets.randbelow(10**6) if number is None else number
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--histories", type=int, default=HISTORIES)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    chosen = parser.parse_args()
+    histories, number = chosen.histories, chosen.seed
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="proof-", dir=MEMORY if MEMORY.is_dir() else None))
     shares = [histories // PROCESSES + (process < histories % PROCESSES) for process in range(PROCESSES)]
@@ -87,4 +92,4 @@ def report(tally: Tally, *, seconds: float, number: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main())

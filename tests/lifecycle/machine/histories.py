@@ -1,8 +1,7 @@
 """The rules of a history: what the system, people, decay and crashes may do in any order, and what must hold."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -54,6 +53,22 @@ TO_BE_DONE = """
 insert into operation (kind, data_location_id, raw_data_package_id, explanation)
 select :kind, id, :package, 'Wanted.' from data_location where full_name = :place on conflict do nothing
 """
+CLAIM = """
+with filed as (
+  insert into raw_data_file
+    (id, executed_obs_unit_id, instrument_module_id, data_location_id, filing_id, path, size_bytes)
+  select gen_random_uuid(), other.executed_obs_unit_id, f.instrument_module_id, f.data_location_id, f.filing_id, f.path,
+    f.size_bytes
+  from raw_data_file f, raw_data_file other
+  where f.raw_data_package_id = :package and other.raw_data_package_id <> :package
+  order by f.path limit 1 returning id, data_location_id, path, size_bytes
+)
+insert into physical_copy (raw_data_file_id, data_location_id, path, size_bytes) select * from filed
+"""
+UNCLAIM = """
+update physical_copy set status = 'missing' where raw_data_file_id in (
+  select id from raw_data_file where raw_data_package_id is null or raw_data_package_id <> all(:packages))
+"""
 PLAN_ALL = """
 insert into operation (kind, data_location_id, raw_data_package_id, explanation)
 select 'deletion', l.id, p.id, 'Planned when all was well.' from data_location l, raw_data_package p
@@ -65,9 +80,12 @@ ENDS = {
     "what nobody works on": "update operation set status = 'cancelled' where status in ('pending', 'failed')",
 }
 TROUBLES = (
-    "none", "one is bad", "one is not verified", "two are bad", "it is on its way", "it is wanted", "it is read",
-    "days have passed", "a worker died", "another worker died",
+    "none", "one is bad", "one is bad and another is bad", "one is not verified", "it is not archived",
+    "a file is in no package", "it is on its way", "nobody unpacks it", "it is wanted", "it is read",
+    "others claim a file", "a worker died", "another worker died", "a worker died and one is bad and another is bad",
+    "days have passed", "a place is full",
 )  # fmt: skip
+
 packages = st.integers(0, 1)
 archives = st.sampled_from(ARCHIVES)
 buffers = st.sampled_from(BUFFERS)
@@ -109,29 +127,31 @@ class Histories(RuleBasedStateMachine):
         if planned:
             self.world.sql(PLAN_ALL, packages=[package.id for package in self.world.packages], places=list(DELETABLE))
         self._begin_with(trouble, archive)
+        if planned:
+            self.deletion_runs(place=seen_to, planned=True)
 
     def _begin_with(self, trouble: str, archive: str) -> None:
         """Since deletions were planned, something has changed."""
-        match trouble:
-            case "one is bad":
-                self._find_bad(0, archive, "corrupt")
-            case "one is not verified":
-                self._set_copy(0, archive, "present", verified=False)
-            case "two are bad":
-                self._find_bad(0, archive, "corrupt")
-                self._find_bad(0, next(each for each in ARCHIVES if each != archive), "missing")
-            case "it is on its way":
-                self.a_transfer_goes_on(package=0, status="pending")
-            case "it is wanted":
-                self.somebody_asks_for_a_package(package=0)
-            case "it is read":
-                self.somebody_has_yet_to_read_it(package=0, status="pending")
-            case "a worker died":
-                self.deletion_dies(place=self.seen_to[0], planned=True, steps=3)
-            case "another worker died":
-                self.deletion_dies(place=self.seen_to[0], planned=False, steps=1)
-            case "days have passed":
-                self.days_pass(days=6)
+        other, place = next(each for each in ARCHIVES if each != archive), self.seen_to[0]
+        troubles: dict[str, Callable[[], object]] = {
+            "one is bad": lambda: self._find_bad(0, archive, "corrupt"),
+            "another is bad": lambda: self._find_bad(0, other, "missing"),
+            "one is not verified": lambda: self._set_copy(0, archive, "present", verified=False),
+            "it is not archived": lambda: self.a_package_changes_its_state(package=0, state="transferring"),
+            "a file is in no package": lambda: self.a_file_is_found_in_no_package(package=0, is_packaged=False),
+            "it is on its way": lambda: self.a_transfer_goes_on(package=0, status="pending", which=[False]),
+            "nobody unpacks it": lambda: self.a_transfer_goes_on(package=0, status="failed", which=[True, False]),
+            "it is wanted": lambda: self.somebody_asks_for_a_package(package=0),
+            "it is read": lambda: self.somebody_has_yet_to_read_it(package=0, status="pending"),
+            "others claim a file": lambda: self.world.sql(CLAIM, package=self._package(0).id),
+            "a worker died": lambda: self.deletion_dies(place=place, planned=True, steps=3),
+            "another worker died": lambda: self.deletion_dies(place=place, planned=False, steps=1),
+            "days have passed": lambda: self.days_pass(days=6),
+            "a place is full": lambda: self.a_place_fills_or_empties(place=place, is_full=True),
+        }
+        for each in trouble.split(" and "):
+            if each in troubles:
+                troubles[each]()
 
     # Archives
 
@@ -193,19 +213,25 @@ class Histories(RuleBasedStateMachine):
     @rule(package=packages, place=buffers)
     def a_buffer_loses_it(self, package: int, place: str) -> None:
         if self.world.good_places(self._package(package)) - {place}:
-            (self.world.folder(place) / self._package(package).path).unlink(missing_ok=True)
+            self.world.file(place, self._package(package).path).unlink(missing_ok=True)
             self._set_copy(package, place, "missing", verified=False)
 
-    @rule(package=packages, status=st.sampled_from(["pending", "in_progress", "completed", "failed"]))
-    def a_transfer_goes_on(self, package: int, status: str) -> None:
+    @rule(
+        package=packages,
+        status=st.sampled_from(["pending", "in_progress", "completed", "failed"]),
+        which=st.sampled_from([[True], [False], [True, False]]),
+    )
+    def a_transfer_goes_on(self, package: int, status: str, which: list[bool]) -> None:
+        """The first (primary: True), the second, or both."""
         self.world.sql(
             """
             update data_transfer t set unpacking_status = :status from data_transfer_package_member m
             join data_transfer_package b on b.id = m.data_transfer_package_id
-            where b.id = t.data_transfer_package_id and m.raw_data_package_id = :package and not b.is_primary
+            where b.id = t.data_transfer_package_id and m.raw_data_package_id = :package and b.is_primary = any(:which)
             """,
             package=self._package(package).id,
             status=status,
+            which=which,
         )
 
     @rule(package=packages, status=st.sampled_from(["pending", "failed", "cancelled"]))
@@ -237,7 +263,7 @@ class Histories(RuleBasedStateMachine):
     @rule(package=packages, place=places, back=st.booleans())
     def somebody_changes_our_file(self, package: int, place: str, back: bool) -> None:
         path, content = next(iter(self.world.files_of(self._package(package), place).items()))
-        file = self.world.folder(place) / path
+        file = self.world.file(place, path)
         if file.exists() and len(self.world.good_places(self._package(package)) - {place}) > 0:
             file.write_bytes(content if back else content[::-1])
             self.changed.add((package, place))
@@ -416,7 +442,11 @@ class Histories(RuleBasedStateMachine):
                 if statuses & GOING and place not in truth.rows["records"]:
                     self.judge.wrong_deletion(f"{package.name} at {place} goes without a record")
                 if statuses == {"deleted"}:
-                    left = [path for path in self.world.files_of(package, place) if self._file(place, path).exists()]
+                    left = [
+                        path
+                        for path in self.world.files_of(package, place)
+                        if (self.world.folder(place) / path).exists()
+                    ]
                     assert not left, f"{place} still has {left}"
 
     def _free(self, places: Sequence[str]) -> dict[str, list[str]]:
@@ -446,8 +476,10 @@ class Histories(RuleBasedStateMachine):
         self.world.sql(ENDS["all pins"])
         self.days_pass(days=1)
         self.world.sql("update operation set status = 'cancelled' where status <> 'completed' and kind <> 'deletion'")
+        self.world.sql(UNCLAIM, packages=[package.id for package in self.world.packages])
         for number, package in enumerate(self.world.packages):
-            self.a_transfer_goes_on(package=number, status="completed")
+            self.a_transfer_goes_on(package=number, status="completed", which=[True, False])
+
             self.a_file_is_found_in_no_package(package=number, is_packaged=True)
             self.a_package_changes_its_state(package=number, state="archived")
             for archive in ARCHIVES:
@@ -457,9 +489,6 @@ class Histories(RuleBasedStateMachine):
     def _package(self, number: int) -> Archived:
         return self.world.packages[number]
 
-    def _file(self, place: str, path: str) -> Path:
-        return self.world.folder(place) / path
-
     def _subject(self, number: int, *, all_of_it: bool = False) -> LifecycleSubject:
         package = self._package(number)
         if all_of_it:
@@ -468,13 +497,13 @@ class Histories(RuleBasedStateMachine):
 
     def _damage(self, number: int, archive: str) -> None:
         content = self._package(number).content
-        self._file(archive, self._package(number).path).write_bytes(b"?" * len(content))
+        self.world.file(archive, self._package(number).path).write_bytes(b"?" * len(content))
 
     def _find_bad(self, number: int, archive: str, found: str) -> None:
         if found == "corrupt":
             self._damage(number, archive)
         else:
-            self._file(archive, self._package(number).path).unlink(missing_ok=True)
+            self.world.file(archive, self._package(number).path).unlink(missing_ok=True)
         self._set_copy(number, archive, found, verified=False)
         self.rotten.discard((number, archive))
 

@@ -259,19 +259,23 @@ class WatchedStorage(DiskStorage):
         self._workers, self._place, self._before_deletion = workers, place, before_deletion
 
     def stat(self, path: str) -> Any:
-        self._workers.touch()
+        self._touch()
         return super().stat(path)
 
     def writing(self, path: str, *, durable: bool = True) -> Any:
-        self._workers.touch()
+        self._touch()
         return super().writing(path, durable=False)  # it outlives no power cut
 
     def flush(self) -> None:
         pass
 
     def delete(self, path: str) -> bool:
-        self._workers.touch()
+        self._touch()
         self._before_deletion(self._place, path)
         was_there = super().delete(path)
         self._workers.after_a_file()
         return was_there
+
+    def _touch(self) -> None:
+        self._workers.world.touched.add(self._place)
+        self._workers.touch()

@@ -69,6 +69,8 @@ class World:
             self.folder(place).mkdir(parents=True, exist_ok=True)
             self.observatory.storages[place] = DiskStorage(self.folder(place))
         self._apply()
+        self.touched: set[str] = set()
+        """Places where files may have changed in this history."""
         self.packages = (
             archived_package(self.observatory, {"16123/a_000.g3": b"first file" * 50, "16123/a_001.g3": b"second"}),
             archived_package(self.observatory, {"chai/b_000.fits": b"third"}),
@@ -86,10 +88,11 @@ class World:
         """Make everything as it was in the beginning."""
         with self.engine.begin() as connection:
             connection.exec_driver_sql(self._begin)
-        for place, files in self._files.items():
+        for place in self.touched:
             shutil.rmtree(self.folder(place))
-            for path, (content, modified_at) in files.items():
+            for path, (content, modified_at) in self._files[place].items():
                 _write(self.folder(place) / path, content, modified_at)
+        self.touched.clear()
         self._histories += 1
         if self._histories % VACUUM_EVERY == 0:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -117,7 +120,13 @@ class World:
 
     def put(self, place: str, path: str, content: bytes) -> None:
         """Write a file as it lies there."""
+        self.touched.add(place)
         self.observatory.put_files({path: content}, location=place)
+
+    def file(self, place: str, path: str) -> Path:
+        """Return where a file is, for whoever is about to change it."""
+        self.touched.add(place)
+        return self.folder(place) / path
 
     def files_of(self, package: Archived, place: str) -> dict[str, bytes]:
         """What should be at a place, by path."""
