@@ -69,16 +69,15 @@ def complete(
     Raises:
         LeaseLostError: somebody else has the operation; nothing was written.
     """
-    with Session(engine) as session, session.begin():
-        record(session)
-        _settle(
-            session,
-            lease=lease,
-            status=WorkStatus.COMPLETED,
-            explanation=explanation,
-            outcome=AttemptOutcome.COMPLETED,
-            size_bytes=size_bytes,
-        )
+    _settle(
+        engine,
+        lease=lease,
+        status=WorkStatus.COMPLETED,
+        explanation=explanation,
+        outcome=AttemptOutcome.COMPLETED,
+        size_bytes=size_bytes,
+        record=record,
+    )
 
 
 def hand_back(
@@ -89,17 +88,15 @@ def hand_back(
     Raises:
         LeaseLostError: somebody else has the operation; nothing was written.
     """
-    with Session(engine) as session, session.begin():
-        if record is not None:
-            record(session)
-        _settle(
-            session,
-            lease=lease,
-            status=WorkStatus.PENDING,
-            explanation=explanation,
-            outcome=AttemptOutcome.YIELDED,
-            size_bytes=size_bytes,
-        )
+    _settle(
+        engine,
+        lease=lease,
+        status=WorkStatus.PENDING,
+        explanation=explanation,
+        outcome=AttemptOutcome.YIELDED,
+        size_bytes=size_bytes,
+        record=record,
+    )
 
 
 def fail(
@@ -115,53 +112,54 @@ def fail(
     Raises:
         LeaseLostError: somebody else has the operation; nothing was written.
     """
-    with Session(engine) as session, session.begin():
-        if record is not None:
-            record(session)
-        _settle(
-            session,
-            lease=lease,
-            status=decision.status,
-            explanation=decision.explanation,
-            not_before=decision.not_before,
-            failure_count=lease.failure_count + decision.counts_as_failure,
-            outcome=decision.outcome,
-            size_bytes=0,
-            error=error,
-        )
+    _settle(
+        engine,
+        lease=lease,
+        status=decision.status,
+        explanation=decision.explanation,
+        outcome=decision.outcome,
+        size_bytes=0,
+        not_before=decision.not_before,
+        failure_count=lease.failure_count + decision.counts_as_failure,
+        error=error,
+        record=record,
+    )
 
 
 def _settle(
-    session: Session,
+    engine: Engine,
     *,
     lease: Lease,
     status: WorkStatus,
     explanation: str,
     outcome: AttemptOutcome,
     size_bytes: int,
+    record: Callable[[Session], None] | None,
     not_before: datetime | None = None,
     failure_count: int = 0,
     error: Exception | None = None,
 ) -> None:
-    session.flush()
-    settled = session.execute(
-        SETTLE,
-        {
-            "status": status,
-            "explanation": storable(explanation),
-            "not_before": not_before,
-            "failure_count": failure_count,
-            "operation_id": lease.operation_id,
-            "lease_token": lease.token,
-            "number": lease.attempt_number,
-            "outcome": outcome,
-            "size_bytes": size_bytes,
-            "error_class": type(error).__name__ if error else None,
-            "error_text": storable(str(error))[:4000] if error else None,
-        },
-    ).scalar_one()
-    if settled != 1:
-        raise LeaseLostError(f"Operation {lease.operation_id} was taken over by another worker; nothing was recorded.")
+    values = {
+        "status": status,
+        "explanation": storable(explanation),
+        "not_before": not_before,
+        "failure_count": failure_count,
+        "operation_id": lease.operation_id,
+        "lease_token": lease.token,
+        "number": lease.attempt_number,
+        "outcome": outcome,
+        "size_bytes": size_bytes,
+        "error_class": type(error).__name__ if error else None,
+        "error_text": storable(str(error))[:4000] if error else None,
+    }
+    with Session(engine) as session, session.begin():
+        if record is not None:
+            record(session)
+        session.flush()
+        if session.execute(SETTLE, values).scalar_one() != 1:
+            raise LeaseLostError(
+                f"Operation {lease.operation_id} was taken over by another worker; nothing was recorded."
+            )
 
 
 def reset(engine: Engine, *, operation_ids: list[int], person: str, reason: str) -> list[int]:
