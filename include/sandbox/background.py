@@ -17,6 +17,7 @@ import typer
 from include.errors import SandboxError
 from include.sandbox.accounts import running_as_root
 from include.sandbox.accounts_of_sites import remove_made
+from include.sandbox.family import is_alive
 from include.sandbox.layout import HOUSES, Layout
 from include.sandbox.lock import Lock
 from include.sandbox.preparation import ACCOUNTS_RECORD
@@ -125,9 +126,10 @@ def stop() -> None:
     if not lock.is_held():
         raise SandboxError("No sandbox is running from this clone.")
     owner = lock.owner()
-    os.kill(owner, signal.SIGTERM)
+    supervisor = psutil.Process(owner)
+    supervisor.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
-    while lock.is_held():
+    while lock.is_held() or is_alive(supervisor):  # it gives the lock up a moment before it ends
         if time.monotonic() > deadline:
             raise SandboxError(f"The sandbox (process {owner}) has not ended after {_STOP_SECONDS} s: kill -9 {owner}.")
         time.sleep(0.1)
