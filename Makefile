@@ -24,7 +24,7 @@ test:  ## run every test, on real servers (under 10 minutes)
 test-slow:  ## run what takes longer: make demo as a user types it, long links, bandwidth over a time (6 minutes)
 	@./.ci/environment test-slow
 
-proof:  ## 10,000 random histories against the deletion gate (10 minutes); make proof [HISTORIES=n] [SEED=n]
+proof:  ## 10,000 random histories against the deletion gate, and what they notice (half an hour); make proof [HISTORIES=n] [SEED=n]
 	@./.ci/environment proof
 
 lint:  ## run ruff, mypy and import-linter

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from tests.lifecycle.machine.run import court, run
 
-HISTORIES = 150
+HISTORIES = 200
 """`make proof` runs 10,000, others each time."""
 
 

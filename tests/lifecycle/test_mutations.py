@@ -180,7 +180,7 @@ def expect_notice(engine: Engine, root: Path, **options: Any) -> None:
     print(f"after {machine.judge.tally.histories} histories: {(machine.judge.wrong or [noticed.value])[0]}")  # noqa: T201
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
