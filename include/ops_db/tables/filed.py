@@ -29,13 +29,19 @@ class ExecutedObsUnit(Base):
     """An observation as it was carried out; its UUID is made by the instrument."""
 
     __tablename__ = "executed_obs_unit"
-    __table_args__ = (Index("ix_executed_obs_unit_flagged", "id", postgresql_where=text("flagged_at is not null")),)
+    __table_args__ = (
+        Index("ix_executed_obs_unit_flagged", "id", postgresql_where=text("flagged_at is not null")),
+        Index("ix_executed_obs_unit_started", "started_at", "id"),
+        Index("ix_executed_obs_unit_instrument", "instrument_id", "started_at", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     instrument_id: Mapped[int] = mapped_column(ForeignKey("instrument.id"))
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     """When it ended; unset while more files may come."""
+    closed_at: Mapped[datetime | None]
+    """Since when the instrument has said that no more files come: what is filed later may add none."""
     flagged_at: Mapped[datetime | None]
     """Since when its packages overtake others on the routes; unset if they do not."""
     flagged_by: Mapped[str | None]
@@ -48,7 +54,8 @@ class Filing(Base):
     __tablename__ = "filing"
     __table_args__ = (
         Index("ix_filing_state_received_at", "state", "received_at"),
-        Index("ix_filing_obs", "executed_obs_unit_id"),
+        Index("ix_filing_obs", "executed_obs_unit_id", "id"),
+        Index("ix_filing_account", "received_from", "id"),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
@@ -58,6 +65,10 @@ class Filing(Base):
     """The Airflow account."""
     conf: Mapped[dict[str, Any] | list[Any] | None] = mapped_column(JSONB)
     """As received; cut to its first keys when it is refused for its size."""
+    content_sha256: Mapped[str | None]
+    """Of what came through the API, byte by byte (hex); unset for what came as the conf of a run."""
+    has_lines: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Its files came as a stream: `conf` is its first line only, and they are in `filed_line` until it is decided."""
     executed_obs_unit_id: Mapped[UUID | None]
     """As named in the filing; no foreign key, for a refused one may name anything."""
     data_location_id: Mapped[int | None] = mapped_column(ForeignKey("data_location.id"))
@@ -67,6 +78,21 @@ class Filing(Base):
     decided_at: Mapped[datetime | None]
     file_count: Mapped[int] = mapped_column(Integer, server_default="0")
     size_bytes: Mapped[int] = mapped_column(server_default="0")
+
+
+class FiledLine(Base):
+    """A file of a filing that came as a stream and waits for its verdict."""
+
+    __tablename__ = "filed_line"
+
+    filing_id: Mapped[int] = mapped_column(ForeignKey("filing.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    """1, 2, … in the order in which they came."""
+    path: Mapped[str]
+    size_bytes: Mapped[int]
+    checksum: Mapped[str | None]
+    id: Mapped[UUID | None]
+    """If the instrument gave one."""
 
 
 class RawDataPackage(Base):
