@@ -6,7 +6,6 @@ with Python's own module and hashes members and package afterwards. Writes a tab
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -25,6 +24,7 @@ from uuid import uuid4
 from include.integrity.checksum import checksum_of
 from include.integrity.package import SourceFile, write_package
 from include.storage.disk import DiskStorage
+from tests.bench.report import add_to_report
 
 MB = 1_000_000
 READ_BYTES = 256 * 1024
@@ -137,9 +137,7 @@ def main() -> int:
         words = " | ".join(f"{figures[way]:.0f}" for way in WAYS)
         lines.append(f"| {case} | {words} | {figures['engine'] / figures['limit']:.2f} |")
     sys.stdout.write("\n".join(lines) + "\n")
-    if path := os.environ.get("REPORT"):
-        known = json.loads(Path(path).read_text()) if Path(path).exists() else {}
-        Path(path).write_text(json.dumps(known | {"packaging": report}, indent=2) + "\n")
+    add_to_report("packaging", report)
     return 0
 
 
