@@ -17,7 +17,7 @@ capacity     what comes in, goes out and lies at each location, and when it is f
 doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
 topology     validate, apply, show the topology; queues of a worker; pools for Airflow
 db           bring ops-db to a version of its schema
-sandbox      start, stop, show the sandbox
+sandbox      start, stop, show the sandbox, and remove what it left
 ===========  =========================================================================================================
 
 Exit codes: 0; 1 with one sentence on stderr; 2 for a command that was typed wrongly. Without DTS_OPS_DB_URL and

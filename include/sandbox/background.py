@@ -15,12 +15,10 @@ import psutil
 import typer
 
 from include.errors import SandboxError
-from include.sandbox.accounts import running_as_root
-from include.sandbox.accounts_of_sites import remove_made
 from include.sandbox.family import is_alive
-from include.sandbox.layout import HOUSES, Layout
+from include.sandbox.layout import Layout
 from include.sandbox.lock import Lock
-from include.sandbox.preparation import ACCOUNTS_RECORD
+from include.sandbox.orphans import leave_if_last
 from include.sandbox.process import last_lines
 from include.sandbox.sandbox import Sandbox
 from include.sandbox.signals import interrupts_on_any_end
@@ -155,15 +153,13 @@ def status() -> Status:
 
 
 def clean() -> None:
-    """Remove all that sandboxes of this clone left, the house included; with the last house the accounts go, too."""
+    """Remove all that sandboxes of this clone left, the house included."""
     layout = Layout.of()
     if Lock(layout.lock).is_held():
         stop()
     for folder in (layout.base, layout.private):
         shutil.rmtree(folder, ignore_errors=True)
-    if running_as_root() and HOUSES.is_dir() and not any(path.is_dir() for path in HOUSES.iterdir()):
-        remove_made(ACCOUNTS_RECORD)
-        HOUSES.rmdir()
+    leave_if_last()
 
 
 def description(state: State) -> list[str]:

@@ -21,6 +21,8 @@ from include.sandbox.programs import Programs
 from include.sandbox.reach import copy_tree, link_tree
 
 CODE = ("include", "dags", "plugins")
+CLONE_RECORD = "clone"
+"""A file in each house: the path of the clone it belongs to."""
 _PROBE = "import asyncssh, encodings, psutil"
 """A program that cannot run where the interpreter, its library or the packages cannot be read."""
 _NOT_NEEDED = frozenset({"test", "idlelib", "turtledemo", "ensurepip", "site-packages", "tkinter", "lib2to3"})
@@ -47,6 +49,7 @@ def build(layout: Layout, *, account: Account | None) -> House:
     layout.base.mkdir(parents=True, exist_ok=True)
     layout.base.parent.chmod(0o711)
     layout.base.chmod(0o711)
+    (layout.base / CLONE_RECORD).write_bytes(os.fsencode(layout.clone))
     root = _copied_code(layout, group_id=account.gid)
     if _can_run(programs, account=account):
         return House(root=root, programs=programs)
