@@ -3,12 +3,12 @@
 Its modules are heavy: imported when used, so that Ctrl-C meanwhile makes no traceback.
 """
 
-import signal
 import sys
 
 import typer
 
 from include.errors import DtsError
+from include.sandbox.signals import ctrl_c_ends_quietly
 
 app = typer.Typer(help="A whole observatory on one machine.", no_args_is_help=True, add_completion=False)
 
@@ -24,9 +24,11 @@ def run() -> None:
 @app.command()
 def clean() -> None:
     """Remove everything that it left."""
-    from include.sandbox import background
+    from include.sandbox import background, orphans
 
     background.clean()
+    for line in orphans.notice():
+        typer.echo(line)
 
 
 @app.command(hidden=True)
@@ -38,7 +40,7 @@ def supervise() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ctrl_c_ends_quietly()
     try:
         app()
     except DtsError as error:

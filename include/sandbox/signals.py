@@ -8,6 +8,15 @@ from types import FrameType
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def ctrl_c_ends_quietly() -> None:
+    """Let Ctrl-C end this process at once and without a traceback; one that .ci/environment held back until now, too.
+
+    For the time in which heavy modules are imported and nothing has been started.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 @contextmanager
 def interrupts_on_any_end() -> Iterator[None]:
     """Turn the first signal to end into a KeyboardInterrupt, and ignore further ones. Main thread only."""

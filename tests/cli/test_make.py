@@ -14,6 +14,8 @@ if [[ $1 == -c ]]; then exec {python} "$@"; fi
 printf '%s\\n' "$@"
 env | grep -E '^(AIRFLOW|PG|DTS_|PYTHONPATH)' | sort
 """
+PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or shutil.which("python3")
+ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
 
 @pytest.fixture
@@ -25,9 +27,7 @@ def clone(tmp_path: Path) -> Path:
         shutil.copy2(ROOT / name, root / name)
     python = root / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text(
-        STUB.format(python=shutil.which("python3", path="/usr/bin:/usr/local/bin") or shutil.which("python3"))
-    )
+    python.write_text(STUB.format(python=PYTHON))
     python.chmod(0o755)
     made_of = f"{root}\n\n{(root / 'requirements.lock').read_text()}"
     (root / ".venv" / ".made-of").write_text(made_of)
@@ -39,7 +39,7 @@ def make(*arguments: str, cwd: Path, **environment: str) -> list[str]:
     run = subprocess.run(
         ["make", *arguments],
         cwd=cwd,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment},
+        env={**ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -77,16 +77,36 @@ def test_the_callers_settings_do_not_reach_it_but_the_sandboxs_ports_do(clone: P
     assert lines == ["-m", "include.sandbox", "run", "DTS_SANDBOX_PORT_UI=9090"]
 
 
-def test_the_two_halves_of_the_tests_are_all_of_them(clone: Path) -> None:
+@pytest.fixture
+def files(clone: Path) -> list[str]:
+    """A few tests of a clone, in folders old and new."""
+    made = [f"tests/{name}" for name in ("a/test_1.py", "a/test_2.py", "new/test_3.py", "test_4.py", "z/y/test_5.py")]
+    for file in (*made, "tests/end_to_end/test_6.py", "tests/commands/test_7.py", "tests/a/conftest.py"):
+        (clone / file).parent.mkdir(parents=True, exist_ok=True)
+        (clone / file).touch()
+    return made
+
+
+def test_the_shares_of_the_tests_are_all_of_them_once(clone: Path, files: list[str]) -> None:
     lines = make("test", cwd=clone)
-    left_out = {line.removeprefix("--ignore=") for line in lines if line.startswith("--ignore=")}
-    assert left_out == {line for line in lines if line.startswith("tests/")}
-    assert lines.count("pytest") == 2
+    given = sorted(line for line in lines if line.startswith("tests/"))
+    assert given == sorted([*files, "tests/commands", "tests/end_to_end"])
+    assert lines.count("pytest") == 3
 
 
-def test_the_slow_ones_run_in_two_halves_too(clone: Path) -> None:
+def test_the_slow_ones_run_beside_the_sandbox_too(clone: Path, files: list[str]) -> None:
     lines = make("test-slow", cwd=clone)
+    assert {line for line in lines if line.startswith("tests/")} == {*files, "tests/commands", "tests/end_to_end"}
     assert lines.count("slow") == lines.count("pytest") == 2
+
+
+def test_a_share_that_fails_fails_the_whole(clone: Path, files: list[str]) -> None:
+    python = clone / ".venv" / "bin" / "python"
+    for culprit in (files[0], files[1], "tests/end_to_end"):
+        python.write_text(STUB.format(python=PYTHON) + f'[[ " $* " != *" {culprit} "* ]]\n')
+        run = subprocess.run(["make", "test"], cwd=clone, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert run.returncode == 2, culprit
+        assert run.stdout.splitlines().count("pytest") == 3
 
 
 def test_an_environment_that_is_up_to_date_is_left_alone(clone: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
@@ -17,6 +18,12 @@ def survivors(sessions: Iterable[int]) -> list[str]:
     """Return what still lives in these sessions."""
     wanted = set(sessions)
     return [f"{pid} {_name(pid)}" for pid in psutil.pids() if _session(pid) in wanted]
+
+
+def started_below(folder: Path) -> list[str]:
+    """Return what was started with a path in this folder and still lives."""
+    commands = {pid: _name(pid) for pid in psutil.pids()}
+    return [f"{pid} {command}" for pid, command in commands.items() if f"{folder}/" in command]
 
 
 def _session(pid: int) -> int | None:

@@ -1,9 +1,9 @@
 """`python -m include.sandbox.demo`: what `make demo` runs."""
 
-import signal
+from include.sandbox.signals import ctrl_c_ends_quietly
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while Python still imports: no traceback
+    ctrl_c_ends_quietly()
     import typer
 
     from include.sandbox.demo.showing import main
