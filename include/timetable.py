@@ -35,8 +35,8 @@ Clock = Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-
 """A time of the day, `HH:MM`; 24:00 is its end."""
 
 
-class TimetableEntry(BaseModel):
-    """Some hours of some days, and what the route may use then."""
+class WeeklyHours(BaseModel):
+    """Some hours of some days."""
 
     # The names of the file (`from` is a word of Python's own) are those of the stored document, too.
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
@@ -47,8 +47,6 @@ class TimetableEntry(BaseModel):
     """`from`, HH:MM (default 00:00)."""
     until: Clock = "24:00"
     """HH:MM (default 24:00); not after `from`: on the next day."""
-    mbit_per_second: float = Field(ge=1, le=1_000_000)
-    """1 Mbit/s are 125,000 bytes a second; all transfers of the route share it."""
 
     @model_validator(mode="after")
     def _has_a_length(self) -> Self:
@@ -64,6 +62,18 @@ class TimetableEntry(BaseModel):
             return None
         ends_on = day if self.until > self.begins else day + ALL_DAY
         return _utc(day, self.begins, zone=zone), _utc(ends_on, self.until, zone=zone)
+
+    def ends_at(self, instant: datetime, *, zone: ZoneInfo) -> datetime | None:
+        """Return when it ends (UTC) if it holds at `instant`, else None."""
+        spans = _spans(self, first=instant.astimezone(zone).date(), zone=zone)
+        return next((ends for begins, ends in spans if begins <= instant < ends), None)
+
+
+class TimetableEntry(WeeklyHours):
+    """Some hours of some days, and what the route may use then."""
+
+    mbit_per_second: float = Field(ge=1, le=1_000_000)
+    """1 Mbit/s are 125,000 bytes a second; all transfers of the route share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ def rate_at(entries: Sequence[TimetableEntry], *, instant: datetime, zone: ZoneI
     return Rate(now, changes)
 
 
-def _spans(entry: TimetableEntry, *, first: date, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+def _spans(entry: WeeklyHours, *, first: date, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
     for offset in range(-1, 10):
         span = entry.on(first + timedelta(days=offset), zone=zone)
         if span is not None:

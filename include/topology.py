@@ -11,6 +11,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from include.alarm_rules import AlarmRules
+from include.channels import Notifications
 from include.errors import BadInputError, TopologyError
 from include.places import (
     PLACES,
@@ -25,6 +27,7 @@ from include.places import (
     Site,
     Watermarks,
 )
+from include.plurals import counted
 from include.policy import Brake, Policy, problems_of
 from include.retention import Release, Retention, RetentionRule
 from include.routes import Compression, MovedBy, Route
@@ -66,6 +69,8 @@ class Topology(Model):
     policy: Policy = Policy()
     operators: tuple[str, ...] = ()
     """Accounts that may extend and release StagingJobs that are not their own."""
+    alarms: AlarmRules = AlarmRules()
+    notifications: Notifications = Notifications()
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> Self:
@@ -116,6 +121,12 @@ class Topology(Model):
             ]
         for route in self.routes:
             problems += [f"routes.{route.name}: {problem}" for problem in self._ends_of(route, locations)]
+        problems += [
+            f"notifications.channels.{channel.name}: there is no site {site}"
+            for channel in self.notifications.channels
+            for site in channel.sites
+            if site not in sites
+        ]
         return [*problems, *self._entangled(), *self._stuck(), *([] if problems else self._unreached())]
 
     def _ends_of(self, route: Route, locations: dict[str, DataLocation]) -> list[str]:
@@ -316,7 +327,7 @@ def parse_topology(text: str, *, where: str) -> Topology:
         return Topology.model_validate(document.content)
     except ValidationError as error:
         mistakes = [mistake for details in error.errors() for mistake in _mistakes(details, document=document)]
-        raise TopologyError(f"{where} has {len(mistakes)} mistake(s):\n" + "\n".join(mistakes)) from error
+        raise TopologyError(f"{where} has {counted(len(mistakes), 'mistake')}:\n" + "\n".join(mistakes)) from error
 
 
 def _mistakes(details: ErrorDetails, *, document: YamlDocument) -> list[str]:

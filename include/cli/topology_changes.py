@@ -13,6 +13,9 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
         yield from _of_entries(section, _named(before, section, keys=keys), _named(after, section, keys=keys))
     yield from _of_entries("routes", _routes(before), _routes(after))
     yield from _of_values("policy", before.get("policy") or {}, after.get("policy") or {})
+    for rule, after_rule in (after.get("alarms") or {}).items():
+        yield from _of_values(f"alarms.{rule}", (before.get("alarms") or {}).get(rule) or {}, after_rule)
+    yield from _of_entries("notifications.channels", _channels(before), _channels(after))
 
 
 def _of_entries(section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -39,6 +42,11 @@ def _shown(value: object) -> str:
 
 def _named(document: Mapping[str, Any], section: str, *, keys: tuple[str, ...]) -> dict[str, Any]:
     return {"_".join(entry[key] for key in keys): entry for entry in document.get(section) or ()}
+
+
+def _channels(document: Mapping[str, Any]) -> dict[str, Any]:
+    channels = (document.get("notifications") or {}).get("channels") or ()
+    return {channel["name"]: channel for channel in channels}
 
 
 def _routes(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Measurements of locations in ops-db: written by their own hosts, read by whoever decides or tells about space."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
@@ -25,10 +25,12 @@ WITH_BYTES = [status for status in CopyStatus if status not in NO_BYTES]
 RECORD = text(
     """
     insert into location_measurement as m
-      (data_location_id, host, total_bytes, used_bytes, is_read_only, trouble, stored_bytes, stored_copies, counted_at)
+      (data_location_id, host, total_bytes, used_bytes, is_read_only, trouble, clock_ahead_seconds, stored_bytes,
+        stored_copies, counted_at)
     select l.id, :host, :total_bytes,
       case when :used_is_stored and cast(:trouble as text) is null then stored[1] else :used_bytes end,
-      :is_read_only, :trouble, stored[1], stored[2], counted_at
+      :is_read_only, :trouble, extract(epoch from cast(:host_time as timestamptz) - statement_timestamp()),
+      stored[1], stored[2], counted_at
     from (
       select l.id,
         case when last.counted_at > now() - make_interval(secs => :counted_seconds)
@@ -46,7 +48,9 @@ RECORD = text(
     on conflict do nothing
     returning m.data_location_id, m.used_bytes,
       coalesce((select condition from location_change where data_location_id = m.data_location_id
-        order by id desc limit 1), 'well') as was
+        order by id desc limit 1), 'well') as was,
+      coalesce((select condition from location_change where data_location_id = m.data_location_id
+        and condition in ('well', 'pressed', 'full') order by id desc limit 1), 'well') as was_by_share
     """
 )
 
@@ -122,6 +126,8 @@ class Recorded:
     data_location_id: int
     used_bytes: int | None
     was: Condition
+    was_by_share: Condition
+    """How it was when it was last reached: well, pressed or full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +185,7 @@ def record(connection: Connection, seen: Seen, *, full_name: str, host: str) -> 
         "pause_seconds": PAUSE_SECONDS,
         "counted_seconds": COUNTED_SECONDS,
         "with_bytes": WITH_BYTES,
+        "host_time": datetime.now(UTC),
     }
     row = connection.execute(RECORD, values | {name: getattr(seen, name) for name in Seen.__dataclass_fields__}).first()
     if row is None:
@@ -187,6 +194,7 @@ def record(connection: Connection, seen: Seen, *, full_name: str, host: str) -> 
         data_location_id=row.data_location_id,
         used_bytes=row.used_bytes,
         was=Condition(row.was),
+        was_by_share=Condition(row.was_by_share),
     )
 
 

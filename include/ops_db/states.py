@@ -123,3 +123,16 @@ class BrakeAnswer(StrEnum):
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
     """Nobody said anything; policy changed, so that the question is another one."""
+
+
+class NotificationKind(StrEnum):
+    """Of a message about alarms."""
+
+    BEGIN = "begin"
+    """An outage began."""
+    MORE = "more"
+    """Further alarms of an outage that was told of."""
+    END = "end"
+    """All alarms of an outage have cleared."""
+    SUMMARY = "summary"
+    """What quiet hours held back."""

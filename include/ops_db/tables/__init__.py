@@ -3,10 +3,12 @@
 Lock order everywhere: raw_data_package, then physical_copy by id, then operation.
 """
 
+from include.ops_db.tables.access import ServiceToken
+from include.ops_db.tables.alarms import Alarm, AlarmWatch, Notification, NotificationAlarm
 from include.ops_db.tables.base import Base
 from include.ops_db.tables.brake import DeletionBrake, DeletionBrakePackage, DeletionRequest
 from include.ops_db.tables.copies import DeletionRecord, PhysicalCopy, StagingJob, StagingJobEvent, StagingJobPackage
-from include.ops_db.tables.filed import ExecutedObsUnit, Filing, RawDataFile, RawDataPackage
+from include.ops_db.tables.filed import ExecutedObsUnit, FiledLine, Filing, RawDataFile, RawDataPackage
 from include.ops_db.tables.moving import (
     DataTransfer,
     DataTransferPackage,
@@ -21,6 +23,8 @@ from include.ops_db.tables.space import LocationChange, LocationMeasurement
 from include.ops_db.tables.work import Operation, OperationAttempt
 
 __all__ = [
+    "Alarm",
+    "AlarmWatch",
     "Base",
     "CopyRuleOverride",
     "DataLocation",
@@ -33,17 +37,21 @@ __all__ = [
     "DeletionRecord",
     "DeletionRequest",
     "ExecutedObsUnit",
+    "FiledLine",
     "Filing",
     "Instrument",
     "InstrumentModule",
     "LocationChange",
     "LocationMeasurement",
+    "Notification",
+    "NotificationAlarm",
     "Operation",
     "OperationAttempt",
     "PhysicalCopy",
     "Pin",
     "RawDataFile",
     "RawDataPackage",
+    "ServiceToken",
     "Site",
     "SpaceReservation",
     "StagingJob",

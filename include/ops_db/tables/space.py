@@ -27,6 +27,8 @@ class LocationMeasurement(Base):
     stored_bytes: Mapped[int]
     """Ours, by the catalogue."""
     stored_copies: Mapped[int]
+    clock_ahead_seconds: Mapped[float | None]
+    """How far the host's clock was ahead of that of ops-db, as it seems there: the way to it is taken off."""
     counted_at: Mapped[datetime]
     """When the catalogue was asked: it is not counted anew every minute."""
 

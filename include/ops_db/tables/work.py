@@ -76,6 +76,13 @@ class Operation(Base):
             "status",
             postgresql_where=text("status in ('scheduled', 'in_progress', 'failed')"),
         ),
+        Index(
+            "ix_operation_completed",
+            "data_location_id",
+            "kind",
+            "finished_at",
+            postgresql_where=text("status = 'completed'"),
+        ),
         Index("ix_operation_package", "raw_data_package_id"),
         Index("ix_operation_transfer", "data_transfer_id"),
         Index("ix_operation_copy", "physical_copy_id", postgresql_where=text("physical_copy_id is not null")),
