@@ -106,7 +106,10 @@ def measure(case: Case, *, rounds: int, folder: Path) -> dict[str, float]:
     for number in range(case.count):
         path = source / f"{number % 10}" / f"{number:04}.g3"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(random.Random(number).randbytes(case.size_bytes))
+        with path.open("wb") as file:
+            some = random.Random(number)
+            for begin in range(0, case.size_bytes, MB):
+                file.write(some.randbytes(min(MB, case.size_bytes - begin)))
     seconds: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         for name, way in WAYS.items():
