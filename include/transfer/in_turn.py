@@ -14,7 +14,9 @@ from typing import Protocol
 from include.errors import MissingFileError, TransientError
 from include.integrity.checksum import Hasher
 from include.transfer.blocks import Block, Item, missing_blocks, runs
+from include.transfer.pace import LUMP_BYTES
 from include.transfer.part_file import PartFile
+from include.transfer.pool import pool
 from include.transfer.pulled import DamagedOriginError, Origin, Progress, Pulled
 from include.transfer.terms import Terms
 
@@ -118,8 +120,10 @@ class _Damaged(Exception):  # noqa: N818 - it ends one item; the error is raised
 def _fetch(missing: Sequence[Block], *, part: PartFile, under_way: _Pull) -> bool:
     """Get the missing blocks into the part file. Return False if time was up before the last of them."""
     left = len(missing)
+    terms = under_way.terms
     try:
-        for run in runs(missing):
+        for run in runs(missing) if terms.pace is None else [[block] for block in missing]:
+            _wait_for(sum(block.length for block in run), terms)
             for arrived in under_way.way.arriving(run, part.item):
                 _add(arrived, part=part, under_way=under_way)
                 left -= 1
@@ -129,6 +133,15 @@ def _fetch(missing: Sequence[Block], *, part: PartFile, under_way: _Pull) -> boo
         _raise_if_short(part.item, under_way.origin)
         raise
     return True
+
+
+def _wait_for(size_bytes: int, terms: Terms) -> None:
+    """Return when the route's timetable lets so many bytes be read."""
+    while terms.pace is not None and size_bytes > 0:
+        lump = min(size_bytes, LUMP_BYTES)
+        pool().loop.run(terms.pace.acquire(lump))
+        terms.check()
+        size_bytes -= lump
 
 
 def _raise_if_short(item: Item, origin: Origin) -> None:
@@ -147,6 +160,7 @@ def _add(arrived: Arrived, *, part: PartFile, under_way: _Pull) -> None:
         place = under_way.origin.name
         logger.warning("Block %d of %s came wrong from %s; it is fetched again.", block.number, part.path, place)
         under_way.bytes_sent += block.length
+        _wait_for(block.length, under_way.terms)
         again = under_way.way.arriving([block], part.item)
         arrived = next(again)
     under_way.bytes_sent += block.length

@@ -1,15 +1,18 @@
-"""A pull over real connections that is paced keeps to its rate, and takes what the rate allows."""
+"""A pull that is paced keeps to its rate, and takes what the rate allows: over real connections, and on one host."""
 
 import threading
 import time
 
 import pytest
 
+from include.storage.disk import DiskStorage
+from include.transfer.blocks import Item
 from include.transfer.pace import SAVED_SECONDS, SharedPace
 from include.transfer.pull import pull
 from include.transfer.pulled import Origin
 from include.transfer.terms import Terms
-from tests.transfer.samples import put, some_bytes
+from tests.transfer.moving import is_whole, pulled
+from tests.transfer.samples import CountingStorage, put, some_bytes
 
 MIB = 1024 * 1024
 
@@ -43,3 +46,39 @@ def test_a_pull_takes_what_its_pace_allows_and_no_more(served, origin_root, arri
     pace.close()
     assert (arrived_root / item.path).read_bytes() == content
     assert seconds == pytest.approx(4.0, abs=0.8)
+
+
+@pytest.mark.parametrize("of", [DiskStorage, CountingStorage])
+def test_what_needs_no_connection_is_held_to_the_timetable_too(of, origin_root, arrived_root):
+    """The kernel copies, or one stream comes from elsewhere: it is the same route, and others use it as well."""
+    rate = 10 * MIB
+    items = [put(some_bytes(8 * MIB, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=3 * MIB) for n in range(2)]
+    pace = SharedPace(InMemory(rate))
+    began = time.monotonic()
+    assert pulled(items, of(origin_root), arrived_root, pace=pace).finished
+    seconds = time.monotonic() - began
+    pace.close()
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
+    assert seconds >= 16 * MIB / rate - 2 * SAVED_SECONDS
+
+
+@pytest.mark.slow
+def test_two_pulls_together_are_within_5_percent_of_the_timetable(served, origin_root, arrived_root):
+    """All that comes over the connections, from the first byte to the last."""
+    rate = 16 * MIB
+    items = [put(some_bytes(MIB, seed=n) * 160, at=origin_root, path=f"{n}.tar", block_bytes=8 * MIB) for n in (1, 2)]
+    route = InMemory(rate)
+
+    def pull_one(item: Item) -> None:
+        pace = SharedPace(route)
+        assert pulled([item], served, arrived_root, pace=pace).finished
+        pace.close()
+
+    threads = [threading.Thread(target=pull_one, args=(item,)) for item in items]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(is_whole(item, origin_root, arrived_root) for item in items)
+    assert 320 * MIB / (time.monotonic() - began) == pytest.approx(rate, rel=0.05)
