@@ -59,7 +59,7 @@ class PacedReads:
         self._work = work
         known = ask_again(self._ask, seconds=work.topology.host(work.host).lease_seconds)
         self._timetable = RouteTimetable(known.route)
-        self._pace = SharedPace(RoutePromises(work.engine, known.id, self._timetable))
+        self._pace = SharedPace(RoutePromises(work.engine, known.paced_by_id, self._timetable))
         self._loop = LoopThread("paced reads")
         self._turn = asyncio.Lock()
         self._ended = threading.Event()

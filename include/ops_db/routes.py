@@ -23,25 +23,32 @@ PROMISE = text(
     """  # noqa: S608 - put together from constants
 )
 
-# The route's row, made if need be, and what the applied topology says about it, or about another buffer of that site.
+# What the applied topology says about a route, or about another buffer of that site, and the rows of both, made if need
+# be: what is said of one buffer holds for all of a site together, so they share the time of the one that it is said of.
 SHARED = text(
     """
-    with known as (
-      insert into data_transfer_route (origin_location_id, destination_location_id) values (:origin_id, :destination_id)
-      on conflict (origin_location_id, destination_location_id)
-      do update set origin_location_id = excluded.origin_location_id
-      returning id, streams
-    )
-    select known.id, known.streams, v.id as version, route.value as document
-    from known left join (select id, document from topology_version order by id desc limit 1) v on true
-    left join lateral (
-      select route.value from jsonb_array_elements(v.document -> 'routes') as route
-      join data_location said on said.full_name = route.value ->> 'to_location'
+    with version as (
+      select id, document from topology_version order by id desc limit 1
+    ), said as (
+      select to_there.id as destination_id, route.value as document
+      from version, jsonb_array_elements(version.document -> 'routes') as route
+      join data_location to_there on to_there.full_name = route.value ->> 'to_location'
       join data_location there on there.id = :destination_id
       where route.value ->> 'from_location' = :origin
-        and (said.id = there.id or (said.site = there.site and route.value ->> 'moved_by' <> 'direct'))
-      order by said.id = there.id desc limit 1
-    ) route on true
+        and (to_there.id = there.id or (to_there.site = there.site and route.value ->> 'moved_by' <> 'direct'))
+      order by to_there.id = there.id desc limit 1
+    ), known as (
+      insert into data_transfer_route (origin_location_id, destination_location_id)
+      select :origin_id, id from data_location where id = :destination_id or id in (select destination_id from said)
+      order by id
+      on conflict (origin_location_id, destination_location_id)
+      do update set origin_location_id = excluded.origin_location_id
+      returning id, destination_location_id, streams
+    )
+    select mine.id, mine.streams, coalesce(paced.id, mine.id) as paced_by_id, version.id as version, said.document
+    from known mine left join version on true left join said on true
+    left join known paced on paced.destination_location_id = said.destination_id
+    where mine.destination_location_id = :destination_id
     """
 )
 
@@ -53,6 +60,8 @@ class SharedRoute:
     id: int
     streams: int | None
     """How many connections the last transfer ended with."""
+    paced_by_id: int
+    """The route whose time its transfers take: its own, or that of the site's buffer which the timetable names."""
     topology_version: int | None
     route: Route
     """What that version says; if nothing, a route as any other."""
@@ -67,7 +76,7 @@ def shared_route(
     assert row is not None  # it is made if need be
     plain = Route(from_location=origin, to_location=destination)
     route = plain if row.document is None else Route.model_validate(row.document)
-    return SharedRoute(row.id, row.streams, row.version, route)
+    return SharedRoute(row.id, row.streams, row.paced_by_id, row.version, route)
 
 
 class RouteTimetable:

@@ -72,7 +72,7 @@ class UnderWay:
         self._began.clear()
         if not self._is_paced:
             return None
-        return SharedPace(RoutePromises(self._work.engine, self._known.id, self._timetable))
+        return SharedPace(RoutePromises(self._work.engine, self._known.paced_by_id, self._timetable))
 
     def check(self) -> None:
         """As the work's own; and raise TimetableBegan if the transfer must be paced from now on."""

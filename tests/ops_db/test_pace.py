@@ -209,3 +209,21 @@ def test_the_applied_topology_says_what_holds_on_a_route(observatory: Observator
     assert after.route == route(400)
     assert after.topology_version != before.topology_version
     assert shared(observatory, destination="us_buffer").route.timetable == ()
+
+
+def test_all_buffers_of_a_site_share_the_time_of_the_one_that_a_timetable_names(observatory: Observatory) -> None:
+    """Transfers land in the second buffer while the first is full; those under way to the first go on."""
+    first = observatory.topology.location("cologne_buffer")
+    second = first.model_copy(update={"name": "buffer2", "priority": first.priority + 1})
+    with Session(observatory.engine) as session, session.begin():
+        locations = (*observatory.topology.data_locations, second)
+        topology = observatory.topology.model_copy(update={"data_locations": locations, "routes": (route(400),)})
+        apply_topology(session, topology, applied_by="tests")
+    named, other, elsewhere = (
+        shared(observatory, destination=place) for place in ("cologne_buffer", "cologne_buffer2", "us_buffer")
+    )
+    assert len({named.id, other.id, elsewhere.id}) == 3, "each remembers its own connections"
+    assert (named.paced_by_id, other.paced_by_id) == (named.id, named.id)
+    assert elsewhere.paced_by_id == elsewhere.id
+    assert other == shared(observatory, destination="cologne_buffer2")
+    assert other.route.timetable == route(400).timetable
