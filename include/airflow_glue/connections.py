@@ -37,7 +37,12 @@ def this_host() -> str:
 
 @cache
 def engine() -> Engine:
-    """Return the engine of ops-db, from the connection `ops_db` (type postgres; extras such as sslmode are kept)."""
+    """Return the engine of ops-db, one kept connection a process."""
+    return ops_db_engine(ops_db_address())
+
+
+def ops_db_address() -> str:
+    """Return the URL of ops-db, from the connection `ops_db` (type postgres; extras such as sslmode are kept)."""
     connection = BaseHook.get_connection("ops_db")
     url = make_url("postgresql+psycopg://").set(
         host=connection.host,
@@ -47,7 +52,7 @@ def engine() -> Engine:
         database=connection.schema,
         query={key: str(value) for key, value in connection.extra_dejson.items()},
     )
-    return ops_db_engine(url.render_as_string(hide_password=False))
+    return url.render_as_string(hide_password=False)
 
 
 @cache

@@ -18,12 +18,12 @@ CLIENT_OPTIONS = {
 
 
 @cache
-def ops_db_engine(url: str) -> Engine:
-    """Return this process's engine for `url` (postgresql+psycopg://…)."""
+def ops_db_engine(url: str, *, kept: int = 1) -> Engine:
+    """Return this process's engine for `url` (postgresql+psycopg://…), which keeps so many connections open."""
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         poolclass=QueuePool,
-        pool_size=1,
+        pool_size=kept,
         max_overflow=4,
         pool_pre_ping=False,
         pool_recycle=1800,

@@ -1,4 +1,7 @@
-"""The shape of a filing: the `conf` of a run of the DAG `registration`. What it says is checked elsewhere."""
+"""The shape of a filing: the `conf` of a run of the DAG `registration`, or what came through the API.
+
+What it says is checked elsewhere.
+"""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -6,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
 from include.errors import FilingRefusedError
@@ -63,11 +66,15 @@ class FilingConf(BaseModel):
     """Path of a JSON Lines file at the location, one object as in `files` a line."""
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _makes_sense(self, info: ValidationInfo) -> Self:
         if self.finished_at is not None and self.finished_at < self.started_at:
             raise ValueError(
                 f"finished_at {self.finished_at:%FT%TZ} is before started_at {self.started_at:%FT%TZ}; correct one"
             )
+        if info.context is _FILES_FOLLOW:
+            if self.files is not None or self.manifest is not None:
+                raise ValueError("its files follow, one a line: leave files and manifest out of the first line")
+            return self
         if self.files is not None and self.manifest is not None:
             raise ValueError("both files and manifest are given; give one of them")
         if self.files is None and self.manifest is None:
@@ -77,8 +84,13 @@ class FilingConf(BaseModel):
         return self
 
 
-def parse_conf(conf: object, *, policy: Policy) -> FilingConf:
+_FILES_FOLLOW = object()
+
+
+def parse_conf(conf: object, *, policy: Policy, has_lines: bool = False) -> FilingConf:
     """Return the filing that `conf`, decoded JSON of any shape, describes.
+
+    With `has_lines` it is the first line of a stream, and its files are the lines after it.
 
     Raises:
         FilingRefusedError: one sentence that names the first culprit and what to do.
@@ -93,7 +105,7 @@ def parse_conf(conf: object, *, policy: Policy) -> FilingConf:
         )
     refuse_strange_values(conf, values_max=VALUES_PER_FILE * (policy.inline_files_max + 1))
     try:
-        filing = FilingConf.model_validate(conf)
+        filing = FilingConf.model_validate(conf, context=_FILES_FOLLOW if has_lines else None)
     except ValidationError as error:
         raise FilingRefusedError(sentence_of(error)) from error
     _refuse_doubles(filing)

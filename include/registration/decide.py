@@ -22,6 +22,7 @@ LOCK_FILING = text("select state from filing where id = :filing_id for update")
 
 REFUSE = text(
     """
+    with gone as (delete from filed_line where filing_id = :filing_id)
     update filing set state = 'refused', verdict = :verdict, decided_at = now()
     where id = :filing_id and state = 'received'
     """
@@ -38,6 +39,8 @@ ACCEPT = text(
         where o.instrument_id = excluded.instrument_id and o.started_at = excluded.started_at
           and (o.finished_at = excluded.finished_at or o.finished_at is null or excluded.finished_at is null)
       returning id
+    ), gone as (
+      delete from filed_line where filing_id = :filing_id
     )
     update filing set state = 'accepted', verdict = :verdict, decided_at = now(),
       file_count = :file_count, size_bytes = :size_bytes
@@ -98,7 +101,7 @@ def decide(
     if state != "received":
         raise LeaseLostError(f"Filing {filing_id} is {state} already; nothing was written.")
     try:
-        comparison = compare(session, filing, files, data_location_id=data_location_id)
+        comparison = compare(session, filing, files, filing_id=filing_id, data_location_id=data_location_id)
     except FilingRefusedError as error:
         refuse(session, filing_id=filing_id, reason=str(error))
         return

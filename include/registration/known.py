@@ -23,6 +23,8 @@ OBSERVATION = text(
         select from filing f
         where f.executed_obs_unit_id = :observation and f.state = 'accepted'
           and f.conf ->> 'instrument_module' = :module and f.conf ->> 'finished_at' is not null
+      ) or exists (
+        select from filing f where f.id = :filing_id and f.received_at > o.closed_at
       ) as module_is_closed
     from instrument i
     join instrument_module m on m.instrument_id = i.id and m.name = :module
@@ -108,7 +110,7 @@ class Comparison:
 
 
 def compare(
-    session: Session, filing: FilingConf, files: Sequence[IdentifiedFile], *, data_location_id: int
+    session: Session, filing: FilingConf, files: Sequence[IdentifiedFile], *, filing_id: int, data_location_id: int
 ) -> Comparison:
     """Compare, leaving the files in the temporary table `filed` for the write that follows in this transaction.
 
@@ -121,6 +123,7 @@ def compare(
             "observation": filing.executed_obs_unit,
             "instrument": filing.instrument,
             "module": filing.instrument_module,
+            "filing_id": filing_id,
         },
     ).one()
     _compare_observation(filing, observation)

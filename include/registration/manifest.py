@@ -41,7 +41,7 @@ def read_manifest(path: str, *, storage: Storage, location: str) -> Iterator[Man
         size_bytes = _size_of(found, where=where, location=location)
         for number, line in _lines(storage.read(path, length=size_bytes), where=where):
             if line.strip():
-                yield ManifestLine(_parsed(line, where=f"line {number} of {where}"), number)
+                yield ManifestLine(parsed_line(line, where=f"line {number} of {where}"), number)
     except FilingRefusedError:
         raise
     except (BadInputError, MissingFileError) as error:
@@ -83,15 +83,13 @@ def _refuse_excess(line: bytes, *, number: int, where: str) -> None:
         )
 
 
-def _parsed(line: bytes, *, where: str) -> FiledFile:
-    try:
-        value = json.loads(line.decode(), object_pairs_hook=_without_doubles)
-    except UnicodeDecodeError as error:
-        raise FilingRefusedError(f"{where} is not UTF-8 at byte {error.start}; write it as UTF-8.") from error
-    except (ValueError, RecursionError) as error:
-        raise FilingRefusedError(
-            f"{where} is not JSON ({str(error)[:100]}); it must be one JSON object a line."
-        ) from error
+def parsed_line(line: bytes, *, where: str) -> FiledFile:
+    """Return the file that a line describes.
+
+    Raises:
+        FilingRefusedError: it is malformed; `where` says which line that is.
+    """
+    value = json_in(line, where=where, wanted="it must be one JSON object a line")
     try:
         return _FILE.validate_python(value)
     except ValidationError as error:
@@ -100,6 +98,20 @@ def _parsed(line: bytes, *, where: str) -> FiledFile:
         except FilingRefusedError as strange:
             raise FilingRefusedError(f"{where}: {strange}") from error
         raise FilingRefusedError(sentence_of(error, within=f"{where}: ")) from error
+
+
+def json_in(text: bytes, *, where: str, wanted: str) -> object:
+    """Return decoded JSON.
+
+    Raises:
+        FilingRefusedError: it is none, or a key stands twice in it.
+    """
+    try:
+        return json.loads(text.decode(), object_pairs_hook=_without_doubles)
+    except UnicodeDecodeError as error:
+        raise FilingRefusedError(f"{where} is not UTF-8 at byte {error.start}; write it as UTF-8.") from error
+    except (ValueError, RecursionError) as error:
+        raise FilingRefusedError(f"{where} is not JSON ({str(error)[:100]}); {wanted}.") from error
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

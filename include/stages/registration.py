@@ -1,9 +1,9 @@
 """**Registration**: an instrument files files of an observation, and gets a verdict.
 
-A filing arrives as the `conf` of a run of this DAG. `receive` stores it; then the lane of the SOURCE location it names
-looks, on the host that has the files, whether each is there with the size filed, compares the filing with what ops-db
-knows, and writes observation, files and copies: all of them, or nothing but the refusal. The verdict, one sentence,
-stands in the `filing` row and is the result of the run.
+A filing arrives as the `conf` of a run of this DAG, or through the API, and is stored; then the lane of the SOURCE
+location it names looks, on the host that has the files, whether each is there with the size filed, compares the filing
+with what ops-db knows, and writes observation, files and copies: all of them, or nothing but the refusal. The verdict,
+one sentence, stands in the `filing` row and is the result of the run.
 
 *Safe to repeat:* always. The same filing again changes nothing. A refused filing is looked at anew when its run is
 cleared, so after mending what the verdict names (a file that was missing, an account without the right) clear the run,
@@ -25,6 +25,7 @@ from include.ops_db.states import FilingState
 from include.ops_db.tables import Filing
 from include.registration.conf import FilingConf, parse_conf
 from include.registration.decide import decide, refuse
+from include.registration.lines import stored_lines
 from include.registration.permitted import require_permitted
 from include.registration.presence import IdentifiedFile, absent_files, identified_files, require_removed_here
 from include.registration.shown import files_shown, size_shown
@@ -74,9 +75,9 @@ def run(work: Work) -> Done:
     if row.state is not FilingState.RECEIVED:
         return Done(explanation=f"Nothing to do, the filing has its verdict. {row.verdict}")
     try:
-        filing = parse_conf(row.conf, policy=work.topology.policy)
+        filing = parse_conf(row.conf, policy=work.topology.policy, has_lines=row.has_lines)
         require_permitted(filing, topology=work.topology, account=row.received_from)
-        files = _files_at_hand(work, filing)
+        files = _files_at_hand(work, filing, filing_id=filing_id if row.has_lines else None)
     except FilingRefusedError as error:
         reason = str(error)
         return Done(
@@ -98,9 +99,14 @@ def run(work: Work) -> Done:
     )
 
 
-def _files_at_hand(work: Work, filing: FilingConf) -> list[IdentifiedFile]:
+def _files_at_hand(work: Work, filing: FilingConf, *, filing_id: int | None) -> list[IdentifiedFile]:
+    """Return the files of a filing, all of which are there; `filing_id`: they came as a stream."""
     storage = work.storage_of(work.location.full_name)
-    files = identified_files(filing, storage=storage)
+    if filing_id is None:
+        files = identified_files(filing, storage=storage)
+    else:
+        with Session(work.engine) as session:
+            files = stored_lines(session, filing_id=filing_id, observation=filing.executed_obs_unit)
     absent = absent_files(files, storage=storage, location=work.location.full_name, check=work.check)
     if absent:
         with Session(work.engine) as session:
