@@ -6,6 +6,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from include.places import DataLocation, Instrument, LocationType, Model
+from include.plurals import counted
 from include.retention import Retention, RetentionRule
 
 T = TypeVar("T")
@@ -119,8 +120,8 @@ def _copies_asked_for(where: str, copies: int, sites: int, *, locations: Sequenc
     archive_sites = {location.site for location in archives}
     if len(archive_sites) < sites:
         yield (
-            f"{where}.archive_sites: {sites} asked for, but only {len(archive_sites)} site(s)"
-            " have a long_term_archive: nothing could ever be deleted"
+            f"{where}.archive_sites: {sites} asked for, but only"
+            f" {counted(len(archive_sites), 'site')} with a long_term_archive: nothing could ever be deleted"
         )
     if len(archives) < copies:
         yield f"{where}.archive_copies: {copies} asked for, but there are fewer archives"

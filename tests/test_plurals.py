@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from include.plurals import counted
@@ -17,3 +19,9 @@ from include.plurals import counted
 )
 def test_things_are_counted_as_people_say_it(count: int, thing: str, said: str) -> None:
     assert counted(count, thing) == said
+
+
+def test_no_sentence_leaves_it_to_the_reader_how_many_there_are() -> None:
+    folder = Path(__file__).parents[1] / "include"
+    lazy = [path for path in folder.rglob("*.py") if "(s)" in path.read_text()]
+    assert lazy == []

@@ -170,7 +170,7 @@ def _operation(connection: Connection, operation_id: int) -> None:
             " renewed while it lives."
         )
     if operation.attempts:
-        paper.heading(f"{operation.attempt_count} attempt(s)")
+        paper.heading(counted(operation.attempt_count, "attempt"))
         for attempt in operation.attempts:
             paper.say(_of_attempt(attempt))
 

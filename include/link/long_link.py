@@ -70,7 +70,7 @@ class LongLink:
         if not Path("/dev/net/tun").exists():
             return "a test link needs /dev/net/tun"
         missing = [program for program in ("ip", "gcc", "sysctl", "setsid") if shutil.which(program) is None]
-        return f"a test link needs the program(s) {', '.join(missing)}" if missing else None
+        return f"a test link needs what is not installed: {', '.join(missing)}" if missing else None
 
     @classmethod
     @contextmanager

@@ -7,6 +7,8 @@ full; then more of them only take from each other, and from everybody else.
 
 from dataclasses import dataclass
 
+from include.plurals import counted
+
 MOST_STREAMS = 64
 
 LINK_BYTES_PER_SECOND = 125_000_000
@@ -98,7 +100,7 @@ class Round:
 def change(rounds: tuple[Round, ...], *, most: int = MOST_STREAMS, held_back_by: str | None = None) -> Decision:
     """Decide how to go on after the last of these rounds. `held_back_by` says what else than the link sets the rate."""
     now = rounds[-1]
-    megabytes = f"{now.rate / 1e6:.1f} MB/s with {now.streams} connection(s)"
+    megabytes = f"{now.rate / 1e6:.1f} MB/s with {counted(now.streams, 'connection')}"
     if held_back_by is not None:
         return Decision(now.streams, f"{megabytes}: {held_back_by} sets the rate, not the link; nothing is changed.")
     best_before = max((r for r in rounds[:-1] if r.streams < now.streams), key=lambda r: r.rate, default=None)

@@ -148,7 +148,7 @@ def test_a_reservation_shrinks_as_bytes_arrive_and_decisions_are_kept(observator
         assert [one.size_bytes for one in reservations(observatory)] == [package.size_bytes]
         on_decision(Decision(6, "6 connections: 250 ms at 1 Gbit/s hold 31 MB."))
         for rate in range(20):
-            on_decision(Decision(9, f"{rate}.5 MB/s with 9 connection(s): as many as are known to be of use."))
+            on_decision(Decision(9, f"{rate}.5 MB/s with 9 connections: as many as are known to be of use."))
         on_progress(progress(package, 1000))
         until = time.monotonic() + 10
         while time.monotonic() < until and reservations(observatory)[0].size_bytes != package.size_bytes - 1000:
@@ -162,7 +162,7 @@ def test_a_reservation_shrinks_as_bytes_arrive_and_decisions_are_kept(observator
     with Session(observatory.engine) as session:
         kept = list(session.scalars(select(TransferDecision).order_by(TransferDecision.id)))
         assert [one.streams for one in kept] == [6, 9]
-        assert kept[1].why == "0.5 MB/s with 9 connection(s): as many as are known to be of use."
+        assert kept[1].why == "0.5 MB/s with 9 connections: as many as are known to be of use."
         assert {one.operation_id for one in kept} == {newest(observatory, KIND).id}
         assert session.scalars(select(DataTransferRoute.streams)).one() == 9
 
