@@ -50,7 +50,8 @@ def receive_filing() -> str:
     return received.verdict
 
 
-@task(task_id="verdict", queue=CONTROL_QUEUE, trigger_rule="all_done")
+# What is red here has an alarm of its own: the refused filing, the lane, or `receive`.
+@task(task_id="verdict", queue=CONTROL_QUEUE, trigger_rule="all_done", on_failure_callback=[])
 def tell_verdict() -> str:
     """Say what became of the filing, as this task's result (XCom `verdict`); what needs a person is red.
 

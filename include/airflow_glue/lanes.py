@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.airflow_glue.connections import engine, open_storage, topology
 from include.airflow_glue.measuring import batches_to_measure, measured
+from include.airflow_glue.notifier import AlarmNotifier
 from include.airflow_glue.preview import would_delete
 from include.airflow_glue.workers import has_ended, is_listened_to, is_manual_try, this_worker
 from include.errors import BadInputError, PermanentError
@@ -81,7 +82,12 @@ def stage_dag(
         # A run lasts as long as its slowest lane; the other lanes must not wait for it.
         max_active_runs=len(lanes_of_kind(topology(), kind)) * RUNS_PER_LANE + 2 + runs_by_request,
         # retries are for dead processes only; ops-db decides when work is tried again.
-        default_args={"owner": "data-transfer", "retries": 2, "retry_delay": timedelta(seconds=10)},
+        default_args={
+            "owner": "data-transfer",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "on_failure_callback": [AlarmNotifier()],
+        },
         tags=["data transfer", str(kind)],
         params={**(SELECTION_PARAMS if params is None else params)},
         render_template_as_native_obj=False,

@@ -2,6 +2,7 @@
 
 ===========  =========================================================================================================
 status       a table per stage and site, and the filings that were refused
+alarms       what people must know now, since when, why, what to do; acknowledge one
 explain      where an observation, a package or an operation is, why, and what comes next
 history      the life of a file, a package or an observation, from filing to deletion
 flag         have an observation's packages overtake others
@@ -30,6 +31,7 @@ from collections.abc import Sequence
 import typer
 
 from include.cli import (
+    alarms,
     brake,
     capacity,
     db,
@@ -67,6 +69,7 @@ app.command()(retry.retry)
 app.command()(stage.stage)
 app.command()(pin.pin)
 app.command()(pin.unpin)
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(override.app, name="override")
 app.add_typer(policy.app, name="policy")
 app.command()(doctor.doctor)

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 
 from include.cli import paper
+from include.cli.alarms import count_line
 from include.cli.place import applied_topology, ops_db
 from include.lanes import all_lanes
 from include.lifecycle.alarms import cut_sites, tell
+from include.notifications.refused import HOW_TO_CORRECT, refused_filings
 from include.ops_db.measurements import HowFull, how_full
 from include.topology import OperationKind, Topology
 
@@ -30,13 +32,8 @@ LIVE = text(
     """
 )
 
-REFUSED = text(
-    """
-    select received_at, received_from, executed_obs_unit_id, verdict from filing
-    where state = 'refused' and received_at > now() - interval '24 hours'
-    order by received_at desc limit 10
-    """
-)
+REFUSED_DAYS = 1
+REFUSED_MOST = 10
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,13 @@ class Row:
 
 
 def status() -> None:
-    """Show how every stage does at every site, which filings were refused in the last day, and how full places are."""
+    """Show how every stage does at every site, refused filings of the last day, and how full places are."""
     now = datetime.now(UTC)
     with ops_db().connect() as connection:
         topology = applied_topology(connection)
         rows = _rows(connection, topology)
-        refused = connection.execute(REFUSED).all()
+        refused = refused_filings(connection, days=REFUSED_DAYS, most=REFUSED_MOST)
+        open_alarms = count_line(connection)
         places = how_full(connection)
         cuts = cut_sites(connection)
     paper.table(
@@ -78,11 +76,13 @@ def status() -> None:
         numbers=("pending", "scheduled", "in progress", "failed", "oldest"),
     )
     if refused:
-        paper.heading("Filings refused in the last 24 hours")
+        paper.heading("Filings refused in the last 24 hours, and not corrected")
         paper.table(
-            ("received (UTC)", "from", "verdict"),
-            [(paper.moment(r.received_at), r.received_from, r.verdict) for r in refused],
+            ("received (UTC)", "from", "filing", "verdict"),
+            [(paper.moment(r.received_at), r.received_from, r.id, r.verdict) for r in refused],
+            numbers=("filing",),
         )
+        paper.say(f"To correct one: {HOW_TO_CORRECT.format(id='FILING')}")
     if places:
         paper.heading("Places")
         paper.table(
@@ -94,6 +94,9 @@ def status() -> None:
         paper.heading("Alarms")
         for alarm in alarms:
             paper.say(alarm.sentence, style="bold red")
+    if open_alarms:
+        paper.heading("Raised alarms")
+        paper.say(open_alarms)
 
 
 def _place(place: HowFull) -> tuple[object, ...]:

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
+from include.alarm_rules import AlarmRules, HoursLeft
 from include.operations.decide import clock
 from include.ops_db.measurements import HowFull
 from include.ops_db.states import Condition
 from include.sizes import size
 from include.topology import LocationType, Topology
 
-TOLD_HOURS = 48.0
-"""People hear of a location that will be full within two days: a weekend."""
 SILENT_CLOCKS = 3
 """A location that was not measured for three turns of the stages' clock, and a quarter of an hour, is told of."""
 SILENT_SECONDS = 900.0
@@ -42,12 +42,36 @@ class Cut:
     destination: str
 
 
+class Trouble(StrEnum):
+    """What may be the matter with a location."""
+
+    UNWELL = "unwell"
+    SILENT = "silent"
+    FILLING = "filling"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
     """Something about a location that a person should know."""
 
     location: str
+    trouble: Trouble
     sentence: str
+    hours_left: float | None = None
+    """Until it is full, of one that fills."""
+    cut: Cut | None = None
+    """What keeps it from being emptied."""
+
+
+def hours_rule(rules: AlarmRules, location_type: LocationType) -> tuple[str, HoursLeft]:
+    """Return which rule says when people hear of a location that fills, and its name."""
+    match location_type:
+        case LocationType.SOURCE:
+            return "source_hours_left", rules.source_hours_left
+        case LocationType.BUFFER:
+            return "buffer_hours_left", rules.buffer_hours_left
+        case _:
+            return "location_hours_left", rules.location_hours_left
 
 
 def cut_sites(connection: Connection) -> list[Cut]:
@@ -66,8 +90,15 @@ def tell(known: dict[str, HowFull], *, topology: Topology, cuts: Sequence[Cut], 
             continue
         born = location.location_type in {LocationType.SOURCE, LocationType.BUFFER}
         cut = next((each for each in cuts if born and each.site == location.site), None)
-        sentences = [_unwell(place), _silent(place, now=now, most_seconds=silent_seconds), _soon(place, cut, now=now)]
-        found += [Alarm(location=location.full_name, sentence=sentence) for sentence in sentences if sentence]
+        _, rule = hours_rule(topology.alarms, location.location_type)
+        sentences = ((Trouble.UNWELL, _unwell(place)), (Trouble.SILENT, _silent(place, now=now, most=silent_seconds)))
+        found += [
+            Alarm(location=location.full_name, trouble=trouble, sentence=sentence)
+            for trouble, sentence in sentences
+            if sentence
+        ]
+        if soon := _soon(place, cut, now=now, told_hours=rule.hours):
+            found.append(soon)
     return found
 
 
@@ -78,9 +109,9 @@ def _unwell(place: HowFull) -> str | None:
     return f"{place.why}{since}"
 
 
-def _silent(place: HowFull, *, now: datetime, most_seconds: float) -> str | None:
+def _silent(place: HowFull, *, now: datetime, most: float) -> str | None:
     seconds = (now - place.measured_at).total_seconds()
-    if seconds <= most_seconds:
+    if seconds <= most:
         return None
     return (
         f"{place.full_name} was last looked at {seconds / 3600:.1f} hours ago, at {clock(place.measured_at)}:"
@@ -88,14 +119,14 @@ def _silent(place: HowFull, *, now: datetime, most_seconds: float) -> str | None
     )
 
 
-def _soon(place: HowFull, cut: Cut | None, *, now: datetime) -> str | None:
+def _soon(place: HowFull, cut: Cut | None, *, now: datetime, told_hours: float) -> Alarm | None:
     """Say when it will be full. What comes in goes on coming while nothing gets safe behind a link that is cut."""
     rate = place.net_rate if cut is None else place.in_rate
     full_at = place.full_at(rate=rate)
     if full_at is None or rate is None:
         return None
     hours = max((full_at - now).total_seconds() / 3600, 0.0)
-    if cut is None and hours > TOLD_HOURS:
+    if cut is None and hours > told_hours:
         return None
     full = f"is full at {clock(full_at)}, in {hours:.0f} hours" if hours else "is full by now"
     behind = (
@@ -104,4 +135,10 @@ def _soon(place: HowFull, cut: Cut | None, *, now: datetime) -> str | None:
         if cut
         else ""
     )
-    return f"{behind}At the present {size(round(rate))}/s {place.full_name} {full}."
+    return Alarm(
+        location=place.full_name,
+        trouble=Trouble.FILLING,
+        sentence=f"{behind}At the present {size(round(rate))}/s {place.full_name} {full}.",
+        hours_left=hours,
+        cut=cut,
+    )

@@ -29,6 +29,7 @@ def described(task):
         "retries": task.retries,
         "owner": task.owner,
         "map_index_template": task.map_index_template,
+        "called_on_failure": [type(callback).__name__ for callback in task.on_failure_callback or ()],
     }
 
 

@@ -19,7 +19,7 @@ BUNDLE = ROOT / "dags"
 TOPOLOGY = load_topology(SANDBOX)
 LANES = [lane for kind in PLACES for lane in lanes_of_kind(TOPOLOGY, kind)]
 STAGES = [str(kind) for kind in PLACES]
-BESIDE = ["deletion_brake"]
+BESIDE = ["deletion_brake", "monitoring"]
 """DAGs that are no stage."""
 
 every_lane = pytest.mark.parametrize("lane", LANES, ids=[lane.name for lane in LANES])
@@ -164,3 +164,16 @@ def test_a_question_of_the_brake_that_waits_for_days_holds_nobody_up(parsed: Any
     assert {task["queue"] for task in brake["tasks"].values()} == {CONTROL_QUEUE}
     assert brake["max_active_runs"] > len(lanes_of_kind(TOPOLOGY, OperationKind.DELETION))
     assert not brake["dagrun_timeout"]
+
+
+def test_monitoring_is_one_light_task_that_never_piles_up(parsed: Any) -> None:
+    monitoring = parsed["dags"]["monitoring"]
+    assert {name: task["queue"] for name, task in monitoring["tasks"].items()} == {"watch": CONTROL_QUEUE}
+    assert monitoring["max_active_runs"] == 1
+
+
+@every_stage
+def test_a_task_that_fails_raises_an_alarm_but_for_a_verdict_which_is_one(parsed: Any, stage: str) -> None:
+    for task_id, task in parsed["dags"][stage]["tasks"].items():
+        expected = [] if task_id == "verdict" else ["AlarmNotifier"]
+        assert task["called_on_failure"] == expected, task_id

@@ -1,0 +1,1 @@
+"""What people must know: judged every minute, written down once, and sent to where they look."""
