@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from include.errors import DtsError, LeaseLostError
+from include.integrity.checksum import BLOCK_BYTES
 from include.transfer import arena, arrivals, incoming, spill
-from include.transfer.adapt import Decision
+from include.transfer.adapt import NEAR_STREAMS, Decision
+from include.transfer.blocks import Item
 from include.transfer.pace import LUMP_BYTES
 from include.transfer.part_file import missing_bytes
 from include.transfer.pulled import DamagedOriginError, Pulled
@@ -168,23 +170,18 @@ def test_it_says_how_many_connections_it_uses_and_why(served, origin_root, arriv
     assert "the last transfer" in decisions[0].why
 
 
-@pytest.mark.parametrize("blocks", [1, 7, 30])
-def test_killed_in_the_middle_it_sends_again_only_what_was_not_in_the_journal(
-    served, origin_root, arrived_root, tmp_path, blocks
-):
-    items = [
-        put(some_bytes(40 * MB, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=MB) for n in range(2)
-    ]  # fmt: skip
+def kill_after(blocks: int, items: list[Item], served, arrived_root: Path, folder: Path) -> None:
+    """Have another process pull them, and kill it as soon as it has told of so many blocks."""
     address = served.address
-    listed = tmp_path / "listed.json"
+    listed = folder / "listed.json"
     listed.write_text(Listed(packages=[(item.path, item.content) for item in items]).model_dump_json())
     order = Order(
         host=address.host, port=address.port, user=address.username, key=address.private_key_path,
         host_key=address.host_key, root=address.root, destination=str(arrived_root), manifests=str(listed), watch=True,
     )  # fmt: skip
-    (tmp_path / "order.json").write_text(order.model_dump_json())
+    (folder / "order.json").write_text(order.model_dump_json())
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.pull_once", tmp_path / "order.json"],
+        [sys.executable, "-m", "tests.bench.pull_once", folder / "order.json"],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -199,7 +196,28 @@ def test_killed_in_the_middle_it_sends_again_only_what_was_not_in_the_journal(
             break
     process.stderr.close()
     assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("blocks", [1, 7, 30])
+def test_killed_in_the_middle_it_sends_again_only_what_was_not_in_the_journal(
+    served, origin_root, arrived_root, tmp_path, blocks
+):
+    items = [
+        put(some_bytes(40 * MB, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=MB) for n in range(2)
+    ]  # fmt: skip
+    kill_after(blocks, items, served, arrived_root, tmp_path)
     missing = sum(missing_bytes(item, root=arrived_root) for item in items)
     assert missing <= 80 * MB - blocks * MB
     assert pulled(items, served, arrived_root) == Pulled(missing, 80 * MB - missing, finished=True)
     assert all(is_whole(item, origin_root, arrived_root) for item in items)
+
+
+@pytest.mark.slow
+def test_a_kill_costs_two_blocks_a_connection_at_most(served, cable, origin_root, arrived_root, tmp_path):
+    """Blocks as packages have them. What went through the cable twice was sent again."""
+    size = 8 * BLOCK_BYTES
+    item = put(bytes(size), at=origin_root, block_bytes=BLOCK_BYTES)
+    kill_after(3, [item], served, arrived_root, tmp_path)
+    assert pulled([item], served, arrived_root).finished
+    assert cable.carried_bytes <= 1.01 * (size + 2 * BLOCK_BYTES * NEAR_STREAMS)
+    assert is_whole(item, origin_root, arrived_root)
