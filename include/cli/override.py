@@ -1,6 +1,9 @@
 """`dts override`: two people together let copies go with fewer archive copies than policy asks for."""
 
+import os
+import pwd
 import socket
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +13,12 @@ from include.cli import paper
 from include.cli.pin import By, Subject, subject_in
 from include.cli.place import ops_db
 from include.cli.retry import this_person
-from include.errors import BadInputError
 from include.lifecycle import overrides
 from include.plurals import counted
+
+LOGIN_UID = Path("/proc/self/loginuid")
+"""Set once, when somebody logs in: sudo and su leave it."""
+NOBODY_LOGGED_IN = 2**32 - 1
 
 app = typer.Typer(
     help="In an emergency: let copies go with fewer archive copies than policy asks for, two people together.",
@@ -56,8 +62,14 @@ def confirm(
 
 
 def _account() -> str:
+    """Say who is at the keyboard: who logged in, whatever account and environment the shell has by now (sudo, su)."""
     try:
-        account = this_person()
-    except BadInputError:
-        account = "an account without a name"
+        login = int(LOGIN_UID.read_text())
+    except (OSError, ValueError):  # not on Linux
+        login = NOBODY_LOGGED_IN
+    uid = os.getuid() if login == NOBODY_LOGGED_IN else login
+    try:
+        account = pwd.getpwuid(uid).pw_name
+    except KeyError:  # in a container
+        account = f"uid {uid}"
     return f"{account}@{socket.gethostname()}"

@@ -119,10 +119,12 @@ def ask(session: Session, subject: LifecycleSubject, *, location: str, reason: s
 
 
 def confirm(session: Session, override_id: int, *, person: str, account: str) -> Asked:
-    """Put an override into force, as another person than the one who asked for it.
+    """Put an override into force, as another person than the one who asked for it, from another account.
+
+    A name is easily typed; `account` is what nobody can choose.
 
     Raises:
-        BadInputError: there is none of this number, it is confirmed or over, or it is the same person's.
+        BadInputError: there is none of this number, it is confirmed or over, or it is the same person's or account's.
     """
     row = session.execute(LOCK, {"override": override_id}).one_or_none()
     if row is None:
@@ -135,6 +137,11 @@ def confirm(session: Session, override_id: int, *, person: str, account: str) ->
         raise BadInputError(f"{row.asked_by} asked for override {override_id}: another person must confirm it.")
     if not person.strip():
         raise BadInputError("A confirmation needs the name of a person.")
+    if account == row.asked_from:
+        raise BadInputError(
+            f"Override {override_id} was asked for from {account}, too: another person confirms it from an account of"
+            " their own, or from another host."
+        )
     subject = LifecycleSubject(
         raw_data_package_id=row.raw_data_package_id, executed_obs_unit_id=row.executed_obs_unit_id
     )

@@ -112,7 +112,7 @@ def test_a_pin_needs_a_reason_a_known_subject_and_a_date_to_come(dts: Dts, night
     assert dts("pin", night.archived, "--reason", "x", "--until", "soon").code == 2
 
 
-def test_an_override_needs_two_people(dts: Dts, package: Archived) -> None:
+def test_an_override_needs_two_people(dts: Dts, package: Archived, monkeypatch: pytest.MonkeyPatch) -> None:
     package.change_copy("us_archive", status="missing")
     asked = dts("override", "ask", package.name, "--location", "ccat_source", "--reason", "Full.", "--by", "ada")
     assert asked.code == 0
@@ -123,6 +123,12 @@ def test_an_override_needs_two_people(dts: Dts, package: Archived) -> None:
     assert "are needed" in package.refusal("ccat_source")
     shown = dts("policy", "show", "ccat_source").rows()
     assert any(row[:5] == ["1", package.name, "ccat_source", "ada", "nobody yet"] for row in shown)
+    monkeypatch.setenv("LOGNAME", "bob")
+    pretended = dts("override", "confirm", "1", "--by", "bob")
+    assert pretended.code == 1
+    assert "was asked for from" in pretended.err
+    assert "are needed" in package.refusal("ccat_source")
+    monkeypatch.setattr("include.cli.override._account", lambda: "bob@ccat")
     assert "is in force until" in dts("override", "confirm", "1", "--by", "bob").out
     package.ask("ccat_source")
     assert "ada asked for it and bob confirmed it" in package.records()[0].reason

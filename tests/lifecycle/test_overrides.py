@@ -37,9 +37,9 @@ def ask(package: Archived, *, location: str = "ccat_source", observation: bool =
         return overrides.ask(session, subject, location=location, **said).id
 
 
-def confirm(package: Archived, number: int, *, person: str = "bob") -> None:
+def confirm(package: Archived, number: int, *, person: str = "bob", account: str = "dts@cologne") -> None:
     with Session(package.observatory.engine) as session, session.begin():
-        overrides.confirm(session, number, person=person, account="dts@cologne")
+        overrides.confirm(session, number, person=person, account=account)
 
 
 def is_candidate(package: Archived) -> bool:
@@ -129,6 +129,15 @@ def test_nobody_confirms_what_they_asked_for_themselves(package, person):
     with pytest.raises(BadInputError, match="person"):
         confirm(package, number, person=person)
     assert not is_candidate(package)
+
+
+def test_nobody_is_two_people_by_giving_two_names(package):
+    number = ask(package)
+    with pytest.raises(BadInputError, match="was asked for from dts@ccat, too"):
+        confirm(package, number, account="dts@ccat")
+    assert not is_candidate(package)
+    confirm(package, number)
+    assert is_candidate(package)
 
 
 def test_what_is_confirmed_over_or_unknown_is_not_confirmed_again(package):
