@@ -94,6 +94,12 @@ ASK_ABOUT = text(
 )
 
 
+DELETION_RULES = frozenset(
+    {"archive_copies", "archive_sites", "deletion_grace_seconds", "verified_within_days", "retention", "brake"}
+)
+"""What of a Policy decides about deletion."""
+
+
 class Found(Protocol):
     """A package that would go from a location."""
 
@@ -129,15 +135,15 @@ class At:
     data_location_id: int
 
     @property
-    def policy_sha256(self) -> str:
-        """Hash of what decides about deletion here; hosts and slots do not."""
-        rules = self.topology.policy.model_dump_json()
-        return hashlib.sha256((rules + self.location.model_dump_json(exclude={"hosts", "slots"})).encode()).hexdigest()
-
-    @property
     def values(self) -> dict[str, object]:
         """What the statements are about."""
-        return {"here": self.data_location_id, "policy": self.policy_sha256}
+        return {"here": self.data_location_id, "policy": policy_sha256(self.topology, self.location)}
+
+
+def policy_sha256(topology: Topology, location: DataLocation) -> str:
+    """Return a hash of what decides about deletion at a location. Under other numbers a no is another no."""
+    rules = topology.policy.model_dump_json(include=set(DELETION_RULES))
+    return hashlib.sha256((rules + location.watermarks.model_dump_json()).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The brake: what would delete too much of a location at once waits for a person, and a no is remembered."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
@@ -14,7 +14,7 @@ from include.ops_db.apply import apply_topology
 from include.ops_db.states import BrakeAnswer, CopyStatus, PackageState
 from include.policy import Brake
 from include.stages import deletion
-from include.topology import OperationKind
+from include.topology import OperationKind, Watermarks
 from tests.lifecycle.archived import Archived, archived_package
 from tests.observatory import Observatory
 
@@ -159,6 +159,32 @@ def test_changing_what_has_nothing_to_do_with_deletion_forgets_nothing(observato
         apply_topology(session, observatory.topology, applied_by="tests")
     observatory.run(deletion, HERE)
     assert pending(observatory) == []
+
+
+def test_nor_do_policys_other_numbers(observatory):
+    packages = some_packages(observatory, 3)
+    observatory.run(deletion, HERE)
+    say(observatory, BrakeAnswer.REFUSED)
+    change_policy(observatory, bundle_max_bytes=7 * 10**9, clock_seconds=60, scrub_after_days=90)
+    packages[0].change(archived_at=datetime.now(UTC) + timedelta(hours=1))  # what is left would pass the brake
+    observatory.run(deletion, HERE)
+    assert deleted(packages) == [False] * 3
+    assert pending(observatory) == []
+
+
+def test_other_watermarks_make_it_another_question(observatory):
+    some_packages(observatory, 3)
+    observatory.run(deletion, HERE)
+    first = say(observatory, BrakeAnswer.REFUSED)
+    marks = Watermarks(low=0.1, high=0.2, critical=0.3)
+    places = [
+        each.model_copy(update={"watermarks": marks}) if each.full_name == HERE else each
+        for each in observatory.topology.data_locations
+    ]
+    observatory.topology = observatory.topology.model_copy(update={"data_locations": tuple(places)})
+    change_policy(observatory)
+    observatory.run(deletion, HERE)
+    assert pending(observatory) == [first + 1]
 
 
 def test_what_is_under_way_counts_so_that_nobody_slips_through_in_slices(observatory):
