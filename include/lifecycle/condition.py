@@ -37,7 +37,7 @@ def judge(seen: Seen, *, used_bytes: int | None, location: DataLocation, was: Co
         return Judgement(condition=Condition.WELL, why=f"{name} is reached; nobody knows how much it holds.")
     share = used_bytes / seen.total_bytes
     free = f"{size(max(seen.total_bytes - used_bytes, 0))} of {size(seen.total_bytes)} are free"
-    condition = _by_share(share, location=location, was=was)
+    condition = by_share(share, location=location, was=was)
     if condition is Condition.WELL:
         return Judgement(condition=condition, why=f"{name} is {share:.0%} full ({free}) and takes new work.")
     above = _ABOVE[condition].format(low=marks.low, high=marks.high, critical=marks.critical)
@@ -46,7 +46,8 @@ def judge(seen: Seen, *, used_bytes: int | None, location: DataLocation, was: Co
     return Judgement(condition=condition, why=f"{name} is {share:.0%} full ({free}), {above}.")
 
 
-def _by_share(share: float, *, location: DataLocation, was: Condition) -> Condition:
+def by_share(share: float, *, location: DataLocation, was: Condition) -> Condition:
+    """Tell how a location is that is full to this share (0 to 1), by its marks and by how it was before."""
     marks = location.watermarks
     if share >= marks.critical or (was is Condition.FULL and share > marks.low):
         return Condition.FULL

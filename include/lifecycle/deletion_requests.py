@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from include.lifecycle.brake import At, Going, Judged, go_by_this_policy, hold_back
 from include.lifecycle.preview import Preview
 from include.operations.planning import NewOperation, want
+from include.operations.record import RESET
 from include.ops_db.places import location_id, require_applied
 from include.topology import DataLocation, OperationKind, Topology
 
@@ -32,6 +33,13 @@ REQUESTED_BY = text(
     """
 )
 
+FAILED = text(
+    """
+    select id from operation where kind = 'deletion' and data_location_id = :here and status = 'failed'
+      and raw_data_package_id = any(:packages)
+    """
+)
+
 LANE = text("select pg_advisory_xact_lock(hashtext('lane ' || :name))")
 
 
@@ -39,6 +47,8 @@ def request_deletion(
     session: Session, *, topology: Topology, location: DataLocation, wished: Sequence[Preview], person: str, reason: str
 ) -> Judged:
     """Make operations for these packages at a location, as far as the brake allows; ask about the others.
+
+    What had failed is tried again.
 
     Raises:
         TopologyError: `topology` is not the applied one, or ops-db does not know the location.
@@ -63,6 +73,8 @@ def request_deletion(
             if row.id in judged.may_go
         ],
     )
+    failed = list(session.execute(FAILED, {"here": here, "packages": list(judged.may_go)}).scalars())
+    session.execute(RESET, {"operation_ids": failed, "person": person, "reason": reason})
     return judged
 
 

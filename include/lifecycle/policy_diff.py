@@ -3,16 +3,18 @@
 Found by the query that deletion plans with, and answered by the gate itself, in transactions that are rolled back.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
 from include.errors import TopologyError
-from include.lifecycle.brake import ROOM, TooMuch, too_much
+from include.lifecycle.brake import ROOM, TooMuch, policy_sha256, too_much
 from include.lifecycle.gate import Allowed, would_say
+from include.lifecycle.pressure import Found, how_much_to_free, what_goes
 from include.lifecycle.retention import candidates
 from include.ops_db.places import applied_topology, location_ids
 from include.ops_db.tables import TopologyVersion
@@ -47,11 +49,11 @@ class Difference:
 
     location: str
     freed: Amount
-    """May go under the new topology, and may not under the applied one."""
+    """Would go under the new topology, by age or because it is too full by the new marks, and not under the applied."""
     kept: Amount
     """The other way round."""
     pressed_before: Amount
-    """What could go if the location were too full, under the applied one."""
+    """All that could go if the location were too full, under the applied one."""
     pressed_after: Amount
     unasked: int
     """Packages among them about which the gate was not asked."""
@@ -110,27 +112,33 @@ class _Comparison:
     now: datetime
 
     def made(self) -> Difference:
-        before, after = self._found(self.applied), self._found(self.new)
-        affected = self._affected(before.keys() | after.keys())
+        before, after = self._going(self.applied), self._going(self.new)
+        affected = self._affected(before, after)
         asked = set(affected[:PACKAGES_ASKED])
-        was = {each for each in affected if self._may_go(each, self.applied, found=before, ask=each in asked)}
-        will = {each for each in affected if self._may_go(each, self.new, found=after, ask=each in asked)}
+        went, goes = self._gate(self.applied), self._gate(self.new)
+        was = {each for each in affected if each in before and (each not in asked or went(each))}
+        will = {each for each in affected if each in after and (each not in asked or goes(each))}
         freed = _amount(after[each] for each in affected if each in will - was)
         return Difference(
             location=self.location.full_name,
             freed=freed,
             kept=_amount(before[each] for each in affected if each in was - will),
-            pressed_before=_amount(self._found(self.applied, pressure=True).values()),
-            pressed_after=_amount(self._found(self.new, pressure=True).values()),
+            pressed_before=_amount(self._look(self.applied, pressure=True)),
+            pressed_after=_amount(self._look(self.new, pressure=True)),
             unasked=len(affected) - len(asked),
             over=self._over(freed),
         )
 
-    def _found(self, topology: Topology, *, pressure: bool = False) -> dict[int, Row[tuple[int, str, int, int, bool]]]:
-        """Candidates by their id, in the order in which they would go."""
-        if self.location.full_name not in {each.full_name for each in topology.data_locations}:
-            return {}
-        found = candidates(
+    def _going(self, topology: Topology) -> dict[int, Found]:
+        """What would go by age, and because the location would be too full by these marks; by id, first comes first."""
+        found = what_goes(partial(self._look, topology), to_free_bytes=self._to_free(topology))
+        return {row.id: row for row in found}
+
+    def _look(self, topology: Topology, *, pressure: bool = False) -> Sequence[Found]:
+        place = self._place(topology)
+        if place is None:
+            return ()
+        return candidates(
             self.session,
             data_location_id=self.here,
             policy=topology.policy,
@@ -138,16 +146,29 @@ class _Comparison:
             most=PACKAGES_COUNTED,
             pressure=pressure,
             with_operations=True,
+            # Another policy forgets what people have said to the brake's questions.
+            with_held=topology is self.new and self._no_is_forgotten(place),
         )
-        return {row.id: row for row in found}
 
-    def _affected(self, packages: Iterable[int]) -> Sequence[int]:
-        """Leave out packages for which nothing changes: their rules are the same, and so are the archives."""
-        ids = sorted(packages)
+    def _place(self, topology: Topology) -> DataLocation | None:
+        return next((each for each in topology.data_locations if each.full_name == self.location.full_name), None)
+
+    def _to_free(self, topology: Topology) -> int:
+        place = self._place(topology)
+        return 0 if place is None else how_much_to_free(self.session, location=place, by_new_marks=True)
+
+    def _no_is_forgotten(self, place: DataLocation) -> bool:
+        before = self._place(self.applied)
+        return before is None or policy_sha256(self.applied, before) != policy_sha256(self.new, place)
+
+    def _affected(self, before: Collection[int], after: Collection[int]) -> Sequence[int]:
+        """Leave out packages for which nothing changes: they would go by both, by the same rules and archives."""
+        ids = sorted({*before, *after})
         if _shape(self.applied) != _shape(self.new):
             return ids
-        kinds = self.session.execute(KIND_OF, {"packages": ids}).all()
-        return [row.id for row in kinds if self._rule(self.applied, row) != self._rule(self.new, row)]
+        rows = self.session.execute(KIND_OF, {"packages": ids}).all()
+        by_other_rules = {row.id for row in rows if self._rule(self.applied, row) != self._rule(self.new, row)}
+        return [each for each in ids if each in by_other_rules or (each in before) != (each in after)]
 
     def _rule(self, topology: Topology, row: Row[tuple[int, str, str]]) -> object:
         rule = topology.policy.retention_at(
@@ -158,20 +179,23 @@ class _Comparison:
         )
         return rule.numbers
 
-    def _may_go(self, package: int, topology: Topology, *, found: Container[int], ask: bool) -> bool:
-        if package not in found:
-            return False
-        return not ask or isinstance(
-            would_say(
+    def _gate(self, topology: Topology) -> Callable[[int], bool]:
+        """Return what says whether the gate would let a package go, of those that would go by `topology`."""
+        pressure = self._to_free(topology) > 0
+
+        def may_go(package: int) -> bool:
+            answer = would_say(
                 self.session,
                 raw_data_package_id=package,
                 location=topology.location(self.location.full_name),
                 topology=topology,
                 topology_version_id=self.version_id,
                 now=self.now,
-            ),
-            Allowed,
-        )
+                pressure=pressure,
+            )
+            return isinstance(answer, Allowed)
+
+        return may_go
 
     def _over(self, freed: Amount) -> TooMuch | None:
         if not freed.packages:
@@ -187,7 +211,7 @@ def _shape(topology: Topology) -> object:
     return places, {(each.from_location, each.to_location, each.moved_by) for each in topology.routes}
 
 
-def _amount(rows: Iterable[Row[tuple[int, str, int, int, bool]]]) -> Amount:
+def _amount(rows: Iterable[Found]) -> Amount:
     found = list(rows)
     return Amount(
         packages=len(found),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from include.lifecycle import retention_statements as statements
 from include.lifecycle.copies import BEGUN, DELETABLE, EXAMINED
+from include.ops_db.states import CopyStatus
 from include.policy import Policy
 from include.retention import Release
 from include.topology import LocationType
@@ -27,21 +28,22 @@ def candidates(
     most: int,
     pressure: bool = False,
     with_operations: bool = False,
+    with_held: bool = False,
 ) -> Sequence[Row[tuple[int, str, int, int, bool]]]:
     """Return (id, name, copies, size_bytes, begun) of packages that may probably go, the safest and oldest first.
 
     Under `pressure` those too whose time is not over and those that go by pressure only; never one in its grace period.
-    Those whose deletion is planned already come only `with_operations`.
+    Those whose deletion is planned already come only `with_operations`, what the brake holds back only `with_held`.
     """
     place = _place(session, data_location_id)
     values = {
         **_rules(session, place, policy=policy, now=now, pressure=pressure),
         "begun": list(BEGUN),
-        # What is damaged in a buffer goes, too, once nobody needs it (unneeded.py).
-        "deletable": list(EXAMINED if place.location_type is LocationType.BUFFER else DELETABLE),
+        "deletable": place.deletable,
         "now": now,
         "most": most,
         "with_operations": with_operations,
+        "with_held": with_held,
     }
     statement = statements.CANDIDATES_AT_SOURCE if place.is_source else statements.CANDIDATES_ELSEWHERE
     return session.execute(statement, values).all()
@@ -69,12 +71,12 @@ def packages_here(
     session: Session, *, data_location_id: int, names: Sequence[str], most: int
 ) -> Sequence[Row[tuple[int, str, int, int]]]:
     """Return (id, name, copies, size_bytes) of the packages that hold something at a location; no names: of all."""
-    is_source = _place(session, data_location_id).is_source
+    place = _place(session, data_location_id)
     return session.execute(
-        statements.PACKAGES_AT_SOURCE if is_source else statements.PACKAGES_ELSEWHERE,
+        statements.PACKAGES_AT_SOURCE if place.is_source else statements.PACKAGES_ELSEWHERE,
         {
             "here": data_location_id,
-            "deletable": list(DELETABLE),
+            "deletable": place.deletable,
             "all_packages": not names,
             "names": list(names),
             "most": most,
@@ -91,6 +93,11 @@ class _Place:
     @property
     def is_source(self) -> bool:
         return self.location_type is LocationType.SOURCE
+
+    @property
+    def deletable(self) -> list[CopyStatus]:
+        """What may go; in a buffer what is damaged, too, once nobody needs it (unneeded.py)."""
+        return list(EXAMINED if self.location_type is LocationType.BUFFER else DELETABLE)
 
 
 def _place(session: Session, data_location_id: int) -> _Place:

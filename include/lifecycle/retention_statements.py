@@ -75,7 +75,7 @@ with begun as materialized (
   where p.state = 'archived' and p.archived_at <= rule.archived_before and p.created_at <= rule.made_before
     and {is_safe}
     and not ({keeps})
-    and not {held_back}
+    and (:with_held or not {held_back})
     and not exists (
       select from staging_job j join staging_job_package m on m.staging_job_id = j.id
       where m.raw_data_package_id = p.id and j.data_location_id = :here and j.state = 'active' and j.until > :now)

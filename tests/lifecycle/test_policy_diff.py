@@ -6,13 +6,16 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from include.lifecycle.brake_answers import answer, questions
 from include.lifecycle.policy_diff import Difference, differences
 from include.ops_db.apply import apply_topology
-from include.ops_db.states import CopyStatus
+from include.ops_db.states import BrakeAnswer, CopyStatus
 from include.policy import Brake
 from include.retention import Release, RetentionRule
-from include.topology import Topology
+from include.stages import deletion
+from include.topology import Topology, Watermarks
 from tests.lifecycle.archived import FILES, Archived, archived_package
+from tests.lifecycle.test_measuring import night_of, with_watermarks
 from tests.observatory import Observatory
 
 
@@ -101,3 +104,31 @@ def test_what_is_corrupt_in_an_archive_is_freed_by_no_policy(observatory, packag
     package.change_copy("us_archive", checksum="xxh3-128:0")
     package.change_copy("us_archive", status=CopyStatus.PRESENT)
     assert diff(observatory, with_policy(observatory)) == {}
+
+
+def test_what_lower_watermarks_would_free_at_once_is_told(observatory, package):
+    """8 of 10 kB are used: too full by the new marks, so the older of two goes, and no more."""
+    apply(observatory, with_policy(observatory, RetentionRule(release=Release.BY_PRESSURE)))
+    older = archived_package(observatory, archived_at=datetime.now(UTC) - timedelta(days=11))
+    with_watermarks(observatory)
+    night_of(observatory, used=[8000], hours=0)
+    marks = Watermarks(low=0.5, high=0.6, critical=0.9)
+    places = [each.model_copy(update={"watermarks": marks}) for each in observatory.topology.data_locations]
+    new = observatory.topology.model_copy(update={"data_locations": tuple(places)})
+    found = diff(observatory, new)
+    assert list(found) == ["cologne_buffer"], "nobody has measured another"
+    assert found["cologne_buffer"].freed.examples == (older.name,)
+    assert diff(observatory, observatory.topology) == {}
+
+
+def test_what_the_brake_holds_back_and_another_policy_would_let_go_is_told(observatory, package):
+    apply(observatory, with_policy(observatory, brake=Brake(share=1, bytes=100)))
+    observatory.plan(deletion, "us_buffer")
+    with observatory.engine.begin() as connection:
+        (asked,) = questions(connection)
+        answer(connection, asked.id, BrakeAnswer.REFUSED, person="jane", reason="I looked.")
+    same = with_policy(observatory, clock_seconds=60)
+    assert "us_buffer" not in diff(observatory, same)
+    found = diff(observatory, with_policy(observatory, brake=Brake(share=1)))
+    assert found["us_buffer"].freed.examples == (package.name,)
+    assert found["us_buffer"].over is not None

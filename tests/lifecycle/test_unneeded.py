@@ -4,7 +4,9 @@ import os
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
+from include.lifecycle.deletion_requests import request_deletion
 from include.operations.record import reset
 from include.ops_db.states import CopyStatus, WorkStatus
 from include.stages import deletion
@@ -119,3 +121,27 @@ def test_elsewhere_than_in_a_buffer_a_person_decides(observatory, package):
     reset(observatory.engine, operation_ids=[operation.id], person="somebody", reason="once more")
     assert "left alone" in observatory.run(deletion, "ccat_source").failed[0]
     assert path.read_bytes() == b"changed"
+
+
+def test_a_dry_run_knows_of_it_too(observatory, package):
+    rot(package)
+    package.change_copy(HERE, status=CopyStatus.CORRUPT)
+    with Session(observatory.engine) as session:
+        place = observatory.topology.location(HERE)
+        (answer,) = deletion.preview(session, topology=observatory.topology, location=place)
+    assert (answer.package, answer.may_go) == (package.name, True)
+    assert observatory.run(deletion, HERE).completed == 1
+
+
+def test_what_failed_is_tried_again_when_a_person_asks_for_its_deletion(observatory, package):
+    rot(package, size=1000)
+    assert observatory.run(deletion, HERE).failed
+    place = observatory.topology.location(HERE)
+    with Session(observatory.engine) as session, session.begin():
+        wished = deletion.preview(session, topology=observatory.topology, location=place)
+        request_deletion(
+            session, topology=observatory.topology, location=place, wished=wished, person="jane", reason="room"
+        )
+    assert observatory.run(deletion, HERE).completed == 1
+    assert package.statuses(HERE) == [CopyStatus.DELETED]
+    assert [record.requested_by for record in package.records()] == ["policy", "jane"]
