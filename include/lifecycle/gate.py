@@ -41,6 +41,8 @@ class Refused:
     package: LockedPackage
     begun: tuple[Copy, ...] = ()
     """Copies that an earlier attempt had begun to delete: what is left of them is wanted after all."""
+    is_early: bool = False
+    """Its time is not over, or there is room again: it is planned anew when it may go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,8 @@ def allow_deletion(
         return NothingToDelete(reason=f"Nothing of {package.name} is left at {location.full_name}.")
     if reason := _objection(case):
         begun = tuple(copy for copy in copies.here if copy.status in BEGUN)
-        return Refused(reason=reason, package=package, begun=begun)
+        is_early = case.package.archived_at is not None and reason == questions.is_its_time_over(case)
+        return Refused(reason=reason, package=package, begun=begun, is_early=is_early)
     reason = questions.why_it_may_go(case)
     record = _record(case, topology_version_id=topology_version_id, operation_id=operation_id, run_id=run_id)
     record.requested_by, record.reason = requested_by, reason

@@ -10,7 +10,8 @@ Nothing that ops-db does not know is ever touched.
 **When it is safe to repeat.** Always. What an earlier attempt had begun, the next one ends, after asking the gate
 again; if the gate says no by then, what is left is given back (`present`, `staged`).
 
-**When it waits.** The gate objects to something that may pass: its sentence, with the numbers, is the explanation.
+**When it waits.** The gate objects to something that may pass: its sentence, with the numbers, is the explanation. What
+was to make room that is there again by then stays, and is planned anew when it may go.
 
 **When it waits for a person.** All that would go from here at once is more than policy's brake allows: nothing of it
 gets an operation until somebody says yes, in the DAG `deletion_brake` or by `dts brake`. A no is remembered.
@@ -28,7 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from include.errors import DtsError, IntegrityError, LeaseLostError, PermanentError, TransientError, WaitingError
@@ -39,7 +40,7 @@ from include.lifecycle.gate import Allowed, NothingToDelete, Refused, allow_dele
 from include.lifecycle.lease_watch import LeaseWatch
 from include.lifecycle.leftovers import sweep_parts
 from include.lifecycle.package_lock import change_copies, lock_package
-from include.lifecycle.pressure import how_much_to_free, is_pressed
+from include.lifecycle.pressure import Found, how_much_to_free, is_pressed, what_goes
 from include.lifecycle.preview import preview
 from include.lifecycle.removal import DoomedCopy, Fate, doomed_copies, remove, what_is_left
 from include.lifecycle.retention import candidates, mark_deletion_possible
@@ -111,8 +112,7 @@ def plan(planning: Planning) -> None:
     )
 
 
-def _found(planning: Planning) -> list[Row[tuple[int, str, int, int, bool]]]:
-    """Return what may go by its age; if the location is too full, besides it as much as makes room, no more."""
+def _found(planning: Planning) -> list[Found]:
     look = partial(
         candidates,
         planning.session,
@@ -121,16 +121,7 @@ def _found(planning: Planning) -> list[Row[tuple[int, str, int, int, bool]]]:
         now=planning.now,
         most=PACKAGES_A_QUESTION,
     )
-    found = list(look())
-    needed = how_much_to_free(planning.session, location=planning.location) - sum(row.size_bytes for row in found)
-    if needed <= 0:
-        return found
-    known = {row.id for row in found}
-    for row in look(pressure=True):
-        if row.id not in known and needed > 0:
-            found.append(row)
-            needed -= row.size_bytes
-    return found
+    return what_goes(look, to_free_bytes=how_much_to_free(planning.session, location=planning.location))
 
 
 def run(work: Work) -> Done:
@@ -146,6 +137,9 @@ def run(work: Work) -> Done:
     answer = verdict.answer
     if isinstance(answer, NothingToDelete):
         return Done(explanation=f"{answer.reason} There was nothing to do.")
+    if isinstance(answer, Refused) and answer.is_early and not verdict.copies:
+        # Else it would go with the next pressure besides what is then chosen, the oldest first and no more than needed.
+        return Done(explanation=f"{answer.reason} It is planned anew when it may go.")
     if isinstance(answer, Refused):
         raise _refusal(work, answer, verdict.copies, lease)
     return _delete(work, answer, verdict.copies, lease)

@@ -12,6 +12,7 @@ from include.lifecycle.pressure import how_much_to_free
 from include.ops_db.places import location_id
 from include.ops_db.states import Condition, CopyStatus, WorkStatus
 from include.ops_db.tables import LocationChange, Operation
+from include.policy import Policy
 from include.stages import deletion
 from include.topology import OperationKind, Watermarks
 from tests.lifecycle.archived import archived_package
@@ -27,6 +28,10 @@ def pressed(observatory: Observatory, *, used: int, condition: Condition = Condi
     """Of 10,000 bytes so many are used."""
     with_watermarks(observatory)
     night_of(observatory, used=[used], hours=0)
+    say_condition(observatory, condition)
+
+
+def say_condition(observatory: Observatory, condition: Condition) -> None:
     with Session(observatory.engine) as session, session.begin():
         session.add(LocationChange(data_location_id=location_id(session, BUFFER), condition=condition, why="It is so."))
 
@@ -155,3 +160,28 @@ def test_the_oldest_goes_first_and_only_as_much_as_needed(by_pressure: Observato
     assert relieved.share is not None
     assert 0.6 < relieved.share < 0.7
     assert by_pressure.run(deletion, BUFFER).completed == 0
+
+
+def test_what_need_not_go_any_more_is_planned_anew_and_never_goes_besides_what_the_next_pressure_takes(
+    observatory: Observatory,
+) -> None:
+    rules = [{"at": "buffer", "release": "by_pressure"}]
+    policy = observatory.topology.policy.model_dump() | {"retention": rules, "brake": {"share": 1.0}}
+    observatory.topology = observatory.topology.model_copy(update={"policy": Policy.model_validate(policy)})
+    now = datetime.now(UTC)
+    young = archived_package(observatory, archived_at=now - timedelta(hours=1))
+    pressed(observatory, used=7100)
+    batches = observatory.plan(deletion, BUFFER).batches
+    assert len(batches) == 1
+
+    say_condition(observatory, Condition.WELL)
+    observatory.runner(deletion, BUFFER).run(batches[0])
+    assert young.statuses(BUFFER) == [CopyStatus.PRESENT]
+    (stays,) = observatory.operations(OperationKind.DELETION)
+    assert stays.status is WorkStatus.COMPLETED
+    assert "stays at cologne_buffer while there is room" in stays.explanation
+
+    old = archived_package(observatory, archived_at=now - timedelta(hours=2))
+    say_condition(observatory, Condition.PRESSED)
+    observatory.run(deletion, BUFFER)
+    assert (old.statuses(BUFFER), young.statuses(BUFFER)) == ([CopyStatus.DELETED], [CopyStatus.PRESENT])
