@@ -5,7 +5,7 @@ Only files that ops-db knows are touched. A file that is not as recorded is not 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from include.topology import LocationType
 
 HAS_BEGUN = frozenset({CopyStatus.DELETION_IN_PROGRESS, CopyStatus.DELETION_FAILED})
 
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(1980, 1, 1, tzinfo=UTC)
 
 RAW_FILES = text(
     """
@@ -86,9 +86,28 @@ class _Sight:
 
 
 def doomed_copies(
+    session: Session,
+    *,
+    package: LockedPackage,
+    copies: Sequence[Copy],
+    location_type: LocationType,
+    clock_behind: timedelta = timedelta(),
+) -> list[DoomedCopy]:
+    """Return the files of copies of a package, in at most one statement.
+
+    `clock_behind`: of the host whose disk it is, behind ops-db, by whose clock everything else is known. A file that is
+    changed now has the host's time, and must not look older than what is known of it.
+    """
+    found = _doomed_copies(session, package=package, copies=copies, location_type=location_type)
+    return [
+        replace(copy, files=tuple(replace(file, known_at=file.known_at - clock_behind) for file in copy.files))
+        for copy in found
+    ]
+
+
+def _doomed_copies(
     session: Session, *, package: LockedPackage, copies: Sequence[Copy], location_type: LocationType
 ) -> list[DoomedCopy]:
-    """Return the files of copies of a package, in at most one statement."""
     if location_type is LocationType.BUFFER:
         return [_doomed_tar(package, copy) for copy in copies]
     rows = session.execute(RAW_FILES, {"package": package.id}).all()
@@ -181,7 +200,9 @@ def _look_at(storage: Storage, file: DoomedFile, *, confirm: Confirm) -> _Sight:
         return _Sight()
     if found.size_bytes != file.size_bytes:
         return _Sight(changed=f"{file.path!r} has {found.size_bytes} bytes instead of {file.size_bytes}")
-    if found.modified_at <= file.known_at or file.checksum is None:
+    # The disk's own word, too: `cp -p`, rsync and tar give another file the old one's time.
+    touched_at = max(found.modified_at, found.changed_at or found.modified_at)
+    if touched_at <= file.known_at or file.checksum is None:
         return _Sight()
     # Touched since: it may be the same all the same (a clock that runs ahead, a copy put back), so its bytes decide.
     hasher = Hasher()
@@ -193,7 +214,7 @@ def _look_at(storage: Storage, file: DoomedFile, *, confirm: Confirm) -> _Sight:
         return _Sight(missing=True)
     if hasher.value() != file.checksum:
         return _Sight(
-            changed=f"{file.path!r} was changed at {found.modified_at:%Y-%m-%d %H:%M:%S} UTC and has checksum"
+            changed=f"{file.path!r} was changed at {touched_at:%Y-%m-%d %H:%M:%S} UTC and has checksum"
             f" {hasher.value()} instead of {file.checksum}"
         )
     return _Sight()

@@ -27,6 +27,7 @@ before or retried by a person, fails no more: it is moved to `quarantine/` there
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import func, select
@@ -155,6 +156,8 @@ class _Verdict:
 def _ask_the_gate(work: Work, lease: LeaseWatch) -> _Verdict:
     with Session(work.engine) as session, session.begin():
         applied = require_applied(session, work.topology)
+        now = session.execute(select(func.now())).scalar_one()
+        clock_behind = max(now - datetime.now(UTC), timedelta())
         answer = allow_deletion(
             session,
             raw_data_package_id=_package_id(work),
@@ -164,7 +167,7 @@ def _ask_the_gate(work: Work, lease: LeaseWatch) -> _Verdict:
             operation_id=work.lease.operation_id,
             run_id=work.run_id,
             requested_by=_requested_by(session, work),
-            now=session.execute(select(func.now())).scalar_one(),
+            now=now,
             pressure=is_pressed(session, data_location_id=work.lease.data_location_id),
         )
         if isinstance(answer, NothingToDelete):
@@ -174,6 +177,7 @@ def _ask_the_gate(work: Work, lease: LeaseWatch) -> _Verdict:
             package=answer.package,
             copies=answer.copies if isinstance(answer, Allowed) else answer.begun,
             location_type=work.location.location_type,
+            clock_behind=clock_behind,
         )
         lease.confirm(session)
     return _Verdict(answer, copies)
@@ -204,11 +208,14 @@ def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: Le
         for copy in copies:
             fate = remove(storage, copy, confirm=lease)
             fates.append(put_unneeded_aside(work, storage, copy, fate))
+        _flush(storage, copies)
     except LeaseLostError:
         raise
     except (PermanentError, TransientError) as error:
         # What was found out so far counts, else a file that was gone before its time would pass for deleted next time.
         rest = CopyStatus.DELETION_FAILED if isinstance(error, PermanentError) else None
+        with suppress(DtsError):
+            _flush(storage, copies)
         done = {fate.copy_id for fate in fates}
         fates += [Fate(copy_id=copy.id, status=rest) for copy in copies if copy.id not in done]
         raise FailedWith(error, record=_recording(work, fates)) from error
@@ -233,6 +240,12 @@ def _delete(work: Work, answer: Allowed, copies: Sequence[DoomedCopy], lease: Le
         size_bytes=sum(fate.size_bytes for fate in fates),
         record=record,
     )
+
+
+def _flush(storage: Storage, copies: Sequence[DoomedCopy]) -> None:
+    """Before it is recorded: a file that a power cut brought back would be `deleted`, take room, and be nobody's."""
+    if isinstance(storage, DiskStorage):
+        storage.flush_folders(file.path for copy in copies for file in copy.files)
 
 
 def _delete_twins(storage: Storage, copies: Sequence[DoomedCopy]) -> None:

@@ -126,6 +126,12 @@ class DiskStorage:
         """Everything written so far, also with `durable=False`, is on the disk afterwards."""
         os.sync()
 
+    def flush_folders(self, paths: Iterable[str]) -> None:
+        """Whatever was deleted of these paths stays so after a power cut. One fsync a folder, not one a file."""
+        for folder in {path.rpartition("/")[0] for path in paths}:
+            with self._errors(folder or "."):
+                _fsync_folder(self._nearest_folder(folder))
+
     def delete(self, path: str) -> bool:
         with self._errors(path):
             target = self._resolved(path)
@@ -169,6 +175,13 @@ class DiskStorage:
         if folder != root and not folder.startswith(root.rstrip("/") + "/"):
             raise BadInputError(f"{wanted} is refused: a symbolic link leads out of {self.root}, to {folder}")
         return Path(folder) / wanted.name
+
+    def _nearest_folder(self, folder: str) -> Path:
+        """Return the folder, or what is left above it; a root that is not there is an error of `_fsync_folder`."""
+        found = self.root / folder
+        while found != self.root and not found.is_dir():
+            found = found.parent
+        return found
 
     def _open_part(self, path: str) -> tuple[Path, io.FileIO]:
         self._require_root()
@@ -277,8 +290,12 @@ def _content(path: Path) -> bytes | None:
 
 
 def _file_stat(path: str, status: os.stat_result) -> FileStat:
-    modified_at = datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
-    return FileStat(path=path, size_bytes=status.st_size, modified_at=modified_at)
+    return FileStat(
+        path=path,
+        size_bytes=status.st_size,
+        modified_at=datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC),
+        changed_at=datetime.fromtimestamp(status.st_ctime_ns / 1e9, UTC),
+    )
 
 
 def _files_below(folder: Path, prefix: str) -> Iterator[FileStat]:

@@ -21,11 +21,14 @@ Chunk = bytes | bytearray | memoryview
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """A file as its storage sees it; `modified_at` is UTC."""
+    """A file as its storage sees it; times are UTC."""
 
     path: str
     size_bytes: int
     modified_at: datetime
+    """As whoever wrote it says: copying and unpacking tools give a file the time of what it was made from."""
+    changed_at: datetime | None = None
+    """When it really came to be as it is, by the disk's own clock; None where the storage cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)

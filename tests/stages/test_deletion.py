@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -190,6 +190,38 @@ def test_a_file_changed_after_packaging_had_read_it_and_before_that_was_recorded
     assert "has checksum" in report.failed[0]
 
 
+@pytest.mark.parametrize("location", ["ccat_source", "cologne_processing"])
+def test_another_file_of_the_same_size_that_was_given_the_old_ones_time_stays(observatory, package, location):
+    """As `cp -p`, rsync and tar do."""
+    changed = file_of(package, location, SECOND)
+    before = changed.stat()
+    changed.write_bytes(b"SECOND")
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    report = observatory.run(deletion, location)
+
+    assert changed.read_bytes() == b"SECOND"
+    assert "has checksum" in report.failed[0]
+
+
+def test_a_file_changed_by_a_host_whose_clock_is_behind_stays(observatory, package, monkeypatch):
+    """It looks older than the package by ops-db's clock; but the host's, whose time it has, is an hour behind."""
+
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) - timedelta(hours=1)
+
+    changed = file_of(package, "ccat_source", SECOND)
+    changed.write_bytes(b"SECOND")
+    package.change(created_at=datetime.now(UTC))
+    monkeypatch.setattr(deletion, "datetime", Behind)
+    report = observatory.run(deletion, "ccat_source")
+
+    assert "has checksum" in report.failed[0]
+    assert changed.read_bytes() == b"SECOND"
+    assert package.statuses("ccat_source") == [CopyStatus.DELETED, CopyStatus.CORRUPT]
+
+
 @pytest.mark.parametrize("location", EVERYWHERE)
 def test_a_file_that_was_only_touched_goes(observatory, package, location):
     in_future(file_of(package, location, FIRST))
@@ -372,6 +404,22 @@ def test_a_worker_killed_by_sigkill_loses_nothing(observatory, package):
 
     assert files_at(observatory, "ccat_source") == set()
     assert package.statuses("ccat_source") == [CopyStatus.DELETED] * 2
+
+
+@pytest.mark.parametrize("location", EVERYWHERE)
+def test_what_is_recorded_as_deleted_is_gone_after_a_power_cut_too(observatory, package, location, monkeypatch):
+    """Once the last file is gone, what is left of its folders is on the disk before ops-db hears of it."""
+    root = observatory.folder(location)
+    flushed: list[tuple[Path, bool, set[CopyStatus]]] = []
+
+    def fsync(descriptor: int) -> None:
+        folder = Path(f"/proc/self/fd/{descriptor}").readlink()
+        is_empty = not any(path.is_file() for path in root.rglob("*"))
+        flushed.append((folder, is_empty, set(package.statuses(location))))
+
+    monkeypatch.setattr("include.storage.disk.os.fsync", fsync)
+    assert observatory.run(deletion, location).completed == 1
+    assert flushed == [(root.resolve(), True, {CopyStatus.DELETION_IN_PROGRESS})]
 
 
 def test_a_deletion_whose_operation_is_gone_is_planned_again(observatory, package):
