@@ -11,13 +11,16 @@ import os
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import create_engine, event, text
 
 from include.ops_db import migrate
@@ -94,6 +97,29 @@ def measure(observatory: Observatory, lane: str, *, many: Many) -> LaneResult:
     return LaneResult(lane, completed, storage.deleted, round(seconds, 2), round(statements / completed, 1))
 
 
+@contextmanager
+def not_without(url: str) -> Iterator[None]:
+    """End the process if its PostgreSQL does: workers would wait for it, each operation for minutes."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            while not ended.wait(1):
+                try:
+                    connection.execute("select 1")
+                except psycopg.Error as error:
+                    sys.stderr.write(f"PostgreSQL is gone, so nothing can be measured: {error}\n")
+                    os._exit(1)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
+
+
 def left(observatory: Observatory) -> int:
     with observatory.engine.connect() as connection:
         return int(
@@ -115,7 +141,8 @@ def run(folder: Path, *, quick: bool) -> dict[str, Any]:
         observatory = Observatory.build(engine, folder / "observatory")
         fill(engine, many)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        lanes = [measure(observatory, lane, many=many) for lane in LANES]
+        with not_without(url):
+            lanes = [measure(observatory, lane, many=many) for lane in LANES]
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         assert left(observatory) == 0
         engine.dispose()
