@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 """How often ops-db is told and asked: a change of the timetable is heard of within that."""
-MOST_DECISIONS = 100
-"""Of one attempt; an hour of rounds has no more to say than that."""
+MOST_DECISIONS = 200
+"""Of one attempt; half an hour of rounds has no more to say than that."""
 
 
 class TimetableBegan(Exception):  # noqa: N818 - no error: the transfer goes on, paced
@@ -94,7 +94,8 @@ class UnderWay:
         """Hear a decision; what it says is kept if it changes something or is new."""
         said = f"{decision.streams}: {re.sub(r'[0-9][0-9.,]*', '#', decision.why)}"
         with self._lock:
-            self._streams = decision.streams
+            if not decision.is_a_try:
+                self._streams = decision.streams
             if said != self._said and self._stored < MOST_DECISIONS:
                 self._said = said
                 self._stored += 1

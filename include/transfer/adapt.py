@@ -37,6 +37,8 @@ class Decision:
 
     streams: int
     why: str
+    is_a_try: bool = False
+    """Nothing is known of so many yet: not to be remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,35 +99,57 @@ class Round:
     rate: float
 
 
-def change(rounds: tuple[Round, ...], *, most: int = MOST_STREAMS, held_back_by: str | None = None) -> Decision:
-    """Decide how to go on after the last of these rounds. `held_back_by` says what else than the link sets the rate."""
-    now = rounds[-1]
-    megabytes = f"{now.rate / 1e6:.1f} MB/s with {counted(now.streams, 'connection')}"
+def change(
+    rounds: tuple[Round, ...],
+    *,
+    most: int = MOST_STREAMS,
+    remembered: int | None = None,
+    held_back_by: str | None = None,
+) -> Decision:
+    """Decide how to go on after the last of these rounds.
+
+    `remembered` is what the last transfer ended with; `held_back_by` says what else than the link sets the rate.
+    """
+    now, before = rounds[-1], rounds[:-1]
+    megabytes = _measured(now)
     if held_back_by is not None:
         return Decision(now.streams, f"{megabytes}: {held_back_by} sets the rate, not the link; nothing is changed.")
-    best_before = max((r for r in rounds[:-1] if r.streams < now.streams), key=lambda r: r.rate, default=None)
-    same = [r.rate for r in rounds[:-1] if r.streams == now.streams]
-    larger = [r for r in rounds[:-1] if r.streams > now.streams]
-    if best_before is not None and not same and now.rate < best_before.rate * WORTH:
-        if now.rate < best_before.rate:
-            return Decision(
-                best_before.streams,
-                f"{megabytes}: {best_before.streams} gave {best_before.rate / 1e6:.1f} MB/s; back to as many.",
-            )
-        return Decision(now.streams, f"{megabytes}: hardly more than with {best_before.streams}; no more are tried.")
+    fewer = max((one for one in before if one.streams < now.streams), key=lambda one: one.rate, default=None)
+    same = [one.rate for one in before if one.streams == now.streams]
+    if fewer is not None and before[-1].streams < now.streams and now.rate < fewer.rate * WORTH:
+        return _not_worth(now, before, fewer=fewer, remembered=remembered)
     if same and now.rate < max(same) * FALL:
-        slower = f"{megabytes}: it was {max(same) / 1e6:.1f} MB/s; the far end or the link got slower"
-        fewer = max(1, round(now.streams / GROWTH))
-        if now.streams <= TUNED_STREAMS:
-            return Decision(now.streams, f"{slower}, and so few are kept.")
-        return Decision(fewer, f"{slower}, so fewer share it.")
-    unchanged = _unchanged(rounds)
-    if (larger or (best_before and same)) and unchanged < AGAIN_ROUNDS:
+        return _slower(now, was=max(same))
+    is_known = any(one.streams > now.streams for one in before) or (fewer is not None and same)
+    if is_known and _unchanged(rounds) < AGAIN_ROUNDS:
         return Decision(now.streams, f"{megabytes}: as many as are known to be of use.")
     more = min(most, max(now.streams + 1, round(now.streams * GROWTH)))
     if more == now.streams:
         return Decision(now.streams, f"{megabytes}: as many as are allowed.")
-    return Decision(more, f"{megabytes}: {more} are tried, to see whether the link holds more.")
+    return Decision(more, f"{megabytes}: {more} are tried, to see whether the link holds more.", is_a_try=True)
+
+
+def _measured(now: Round) -> str:
+    return f"{now.rate / 1e6:.1f} MB/s with {counted(now.streams, 'connection')}"
+
+
+def _not_worth(now: Round, before: tuple[Round, ...], *, fewer: Round, remembered: int | None) -> Decision:
+    """After a step up that gave little, or took some."""
+    if now.rate < fewer.rate:
+        why = f"{_measured(now)}: {fewer.streams} gave {fewer.rate / 1e6:.1f} MB/s; back to as many."
+        return Decision(fewer.streams, why)
+    enough = before[-1].streams
+    if enough == remembered or _unchanged(before) >= AGAIN_ROUNDS:
+        # Else each try would leave some more behind, and each transfer begin with those.
+        return Decision(enough, f"{_measured(now)}: hardly more than with {enough}; back to as many.")
+    return Decision(now.streams, f"{_measured(now)}: hardly more than with {fewer.streams}; no more are tried.")
+
+
+def _slower(now: Round, *, was: float) -> Decision:
+    why = f"{_measured(now)}: it was {was / 1e6:.1f} MB/s; the far end or the link got slower"
+    if now.streams <= TUNED_STREAMS:
+        return Decision(now.streams, f"{why}, and so few are kept.")
+    return Decision(max(1, round(now.streams / GROWTH)), f"{why}, so fewer share it.")
 
 
 def _unchanged(rounds: tuple[Round, ...]) -> int:

@@ -88,7 +88,12 @@ class Course(ABC, Generic[Stream]):
         self.jobs = Jobs()
         self.allowance = None if terms.pace is None else Allowance(terms.pace)
         self.fleet: Fleet[Stream] = Fleet(address, pool=pool, made=made, joined=self._joined, reached=self.reached)
-        self.rounds = Rounds(self.fleet, most_streams=terms.most_streams, tell=tell)
+        self.rounds = Rounds(
+            self.fleet,
+            most_streams=terms.most_streams,
+            tell=tell,
+            remembered_streams=terms.remembered_streams,
+        )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="transfer")
         self._tell = tell
         self._load = load

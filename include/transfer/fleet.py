@@ -88,12 +88,17 @@ class Fleet(Generic[Stream]):
         if self._ended:
             return
         now = time.monotonic()
-        for stream in self.streams[: -self.wanted] if self.wanted < len(self.streams) else []:
-            stream.is_leaving = True
+        self._let_go()
         while len(self.streams) < self.wanted and (line := self._pool.take(self._address)) is not None:
             self._join(line)
         while self.failure is None and now >= self._not_before and self._may_dial():
             self._take_on(self._pool.take_coming(self._address) or Dial(self._address, tell=self._heard))
+
+    def _let_go(self) -> None:
+        """Of too many, the slowest leave: a connection needs long until it carries what it can."""
+        staying = sorted((stream for stream in self.streams if not stream.is_leaving), key=lambda stream: stream.rate)
+        for stream in staying[: max(0, len(staying) - self.wanted)]:
+            stream.is_leaving = True
 
     def _may_dial(self) -> bool:
         missing = self.wanted - len(self.streams) - len(self._dials)

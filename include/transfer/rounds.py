@@ -15,7 +15,14 @@ REMEMBERED = 20
 class Rounds:
     """Of the connections of one fleet. `tell` hears every decision."""
 
-    def __init__(self, fleet: Fleet[Any], *, most_streams: int, tell: Callable[[Decision], None]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet[Any],
+        *,
+        most_streams: int,
+        tell: Callable[[Decision], None],
+        remembered_streams: int | None = None,
+    ) -> None:
         self.has_begun = False
         self.began_at = 0.0
         """The round that is going on; 0: none is."""
@@ -23,6 +30,7 @@ class Rounds:
         self._rounds: tuple[Round, ...] = ()
         self._fleet = fleet
         self._most_streams = most_streams
+        self._remembered_streams = remembered_streams
         self._tell = tell
 
     def begin(self, decision: Decision) -> None:
@@ -48,7 +56,12 @@ class Rounds:
         self._rounds = (*self._rounds, measured)[-REMEMBERED:]
         if fleet.round_trip_seconds < adapt.NEAR_SECONDS:
             held_back_by = "the processor"
-        decision = adapt.change(self._rounds, most=self._most_streams, held_back_by=held_back_by)
+        decision = adapt.change(
+            self._rounds,
+            most=self._most_streams,
+            remembered=self._remembered_streams,
+            held_back_by=held_back_by,
+        )
         fleet.wanted = decision.streams
         self._tell(decision)
         return decision.streams != streams

@@ -173,6 +173,7 @@ def test_the_next_transfer_begins_with_as_many_connections(observatory, monkeypa
     def pull(items, *, terms, **_):
         begun.append(terms.remembered_streams)
         terms.on_decision(Decision(12, "12 connections."))
+        terms.on_decision(Decision(18, "18 are tried, and the transfer ends before anything is known.", is_a_try=True))
         return Pulled(0, 0, finished=True)
 
     monkeypatch.setattr(ways, "pull", pull)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.transfer.adapt import MOST_STREAMS, Host, Round, change, first
+from include.transfer.adapt import AGAIN_ROUNDS, MOST_STREAMS, Host, Round, change, first
 
 STOCK = Host(receive_buffer_bytes=6_291_456, congestion_control="cubic")
 LONG = Host(receive_buffer_bytes=268_435_456, congestion_control="bbr")
@@ -39,6 +39,20 @@ def test_it_stays_where_more_gave_nothing():
     rounds = (Round(6, 100e6), Round(9, 101e6))
     assert change(rounds).streams == 9
     assert change((*rounds, Round(9, 100e6))).streams == 9
+
+
+def test_a_step_up_after_a_while_that_gives_nothing_is_taken_back():
+    rounds = (*[Round(9, 100e6)] * AGAIN_ROUNDS, Round(14, 101e6))
+    decision = change(rounds)
+    assert (decision.streams, decision.is_a_try) == (9, False)
+    assert "hardly more than with 9; back to as many" in decision.why
+    assert change((*rounds[:-1], Round(14, 110e6))).streams == 21
+
+
+def test_a_step_up_from_what_is_remembered_that_gives_nothing_is_taken_back():
+    rounds = (Round(6, 100e6), Round(9, 101e6))
+    assert change(rounds[:1], remembered=6).is_a_try
+    assert change(rounds, remembered=6).streams == 6
 
 
 def test_it_backs_off_when_the_far_end_slows():

@@ -126,3 +126,21 @@ def test_the_pool_ends_what_is_still_logging_in(served: SftpStorage, caplog):
                 pass
         pool.loop.stop()
     assert not caplog.records
+
+
+def test_of_too_many_connections_the_slowest_leave(served: SftpStorage, pool):
+    async def three_and_then_one() -> list[tuple[float, bool]]:
+        watched = Watched(served.address, pool=pool)
+        watched.fleet.start(3)
+        members = [await watched.joined.get() for _ in range(3)]
+        for member, rate in zip(members, (5.0, 9.0, 1.0), strict=True):
+            member.rate = rate
+        watched.fleet.wanted = 2
+        watched.fleet.fill()
+        watched.fleet.wanted = 1
+        watched.fleet.fill()
+        watched.fleet.fill()
+        watched.fleet.end()
+        return [(member.rate, member.is_leaving) for member in members]
+
+    assert pool.loop.run(three_and_then_one()) == [(5.0, True), (9.0, False), (1.0, True)]
