@@ -11,10 +11,23 @@ from include.api.access import may
 from include.api.authentication import LIVE, Authentication
 from include.api.bodies import BodyLimits
 from include.api.problems import add_problems
-from include.api.routes import filings, health, observations
+from include.api.routes import (
+    copies,
+    explanations,
+    filings,
+    health,
+    observations,
+    packages,
+    places,
+    staging_jobs,
+    transfers,
+)
 from include.api.services import Services
 
-ROUTERS = (observations.router, filings.router, health.router)
+ROUTERS = tuple(
+    module.router
+    for module in (observations, filings, packages, transfers, copies, staging_jobs, places, explanations, health)
+)
 PREFIX = "/dts"
 """Where it is mounted."""
 

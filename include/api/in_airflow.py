@@ -31,7 +31,7 @@ ROLES = {
     "instrument": Role.INSTRUMENT,
     "admin": Role.ADMIN,
 }
-"""Roles of Airflow's auth managers, in small letters; FAB has also those that somebody makes there: `Scientist`, say."""
+"""Roles of Airflow's auth managers, in small letters; FAB has those that somebody makes there, too (`Scientist`)."""
 USER = "user"
 """Airflow's own between viewer and op: an instrument if the topology says that the account files, else a scientist."""
 

@@ -17,6 +17,7 @@ from include.api.etags import answered
 from include.api.paging import Listing, Page, WantedPage, moment, uuid
 from include.api.parameters import Filter
 from include.api.problems import ProblemError
+from include.api.routes.packages import FILES, PackagedFile
 from include.api.services import services_of
 from include.registration.conf import Moment, Name
 from include.registration.observations import Change, finish_observation, start_observation
@@ -147,6 +148,22 @@ async def finish(
     return answered(
         request, await services.ops_db.read(lambda connection: _observation(connection, observation, access))
     )
+
+
+@router.get("/{observation}/files", responses=problems(404))
+async def list_files(
+    request: Request,
+    observation: UUID,
+    access: Annotated[Access, may(Action.READ_OBSERVATIONS)],
+    wanted: WantedPage,
+) -> Page[PackagedFile]:
+    """List the files of an observation that were accepted, by path."""
+
+    def ask(connection: Connection) -> Page[PackagedFile]:
+        _observation(connection, observation, access)
+        return FILES.page(connection, wanted, where=[("f.executed_obs_unit_id = :value", observation)])
+
+    return await services_of(request).ops_db.read(ask)
 
 
 def require_own(access: Access, instrument: str) -> None:

@@ -31,6 +31,12 @@ class PhysicalCopy(Base):
         CheckConstraint("num_nonnulls(raw_data_file_id, raw_data_package_id) = 1", name="one_subject"),
         Index("ix_physical_copy_location", "data_location_id", "status"),
         Index(
+            "ix_physical_copy_packages",
+            "data_location_id",
+            "raw_data_package_id",
+            postgresql_where=text("raw_data_package_id is not null"),
+        ),
+        Index(
             "ix_physical_copy_bad",
             "raw_data_package_id",
             postgresql_where=text("raw_data_package_id is not null and status in ('corrupt', 'missing')"),

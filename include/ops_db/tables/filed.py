@@ -68,7 +68,7 @@ class Filing(Base):
     content_sha256: Mapped[str | None]
     """Of what came through the API, byte by byte (hex); unset for what came as the conf of a run."""
     has_lines: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Its files came as a stream: `conf` is its first line only, and they are in `filed_line` until it is decided."""
+    """Its files came as a stream: `conf` is its first line only, and they are in `filed_line` until it is accepted."""
     executed_obs_unit_id: Mapped[UUID | None]
     """As named in the filing; no foreign key, for a refused one may name anything."""
     data_location_id: Mapped[int | None] = mapped_column(ForeignKey("data_location.id"))
@@ -81,7 +81,7 @@ class Filing(Base):
 
 
 class FiledLine(Base):
-    """A file of a filing that came as a stream and waits for its verdict."""
+    """A file of a filing that came as a stream and waits for its verdict, or was refused and not yet corrected."""
 
     __tablename__ = "filed_line"
 
@@ -101,6 +101,7 @@ class RawDataPackage(Base):
     __tablename__ = "raw_data_package"
     __table_args__ = (
         UniqueConstraint("executed_obs_unit_id", "instrument_module_id", "number"),
+        Index("ix_raw_data_package_state", "state", "id"),
         Index(
             "ix_raw_data_package_at_source",
             "source_location_id",

@@ -66,6 +66,7 @@ class DataTransfer(Base):
     """The move of a DataTransferPackage; transfer and unpacking are recorded apart."""
 
     __tablename__ = "data_transfer"
+    __table_args__ = (Index("ix_data_transfer_status", "transfer_status", "id"),)
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     data_transfer_package_id: Mapped[int] = mapped_column(ForeignKey("data_transfer_package.id"), unique=True)

@@ -49,9 +49,20 @@ def upgrade() -> None:
     op.add_column("executed_obs_unit", sa.Column("closed_at", sa.DateTime(timezone=True)))
     op.create_index("ix_executed_obs_unit_started", "executed_obs_unit", ["started_at", "id"])
     op.create_index("ix_executed_obs_unit_instrument", "executed_obs_unit", ["instrument_id", "started_at", "id"])
+    op.create_index("ix_raw_data_package_state", "raw_data_package", ["state", "id"])
+    op.create_index("ix_data_transfer_status", "data_transfer", ["transfer_status", "id"])
+    op.create_index(
+        "ix_physical_copy_packages",
+        "physical_copy",
+        ["data_location_id", "raw_data_package_id"],
+        postgresql_where=sa.text("raw_data_package_id is not null"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_physical_copy_packages", table_name="physical_copy")
+    op.drop_index("ix_data_transfer_status", table_name="data_transfer")
+    op.drop_index("ix_raw_data_package_state", table_name="raw_data_package")
     op.drop_index("ix_executed_obs_unit_instrument", table_name="executed_obs_unit")
     op.drop_index("ix_executed_obs_unit_started", table_name="executed_obs_unit")
     op.drop_column("executed_obs_unit", "closed_at")
