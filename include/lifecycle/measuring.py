@@ -57,7 +57,7 @@ def write(connection: Connection, seen: Seen, *, location: DataLocation, host: s
     recorded = record(connection, seen, full_name=location.full_name, host=host)
     if recorded is None:
         return
-    judgement = judge(seen, used_bytes=recorded.used_bytes, location=location, was=recorded.was)
+    judgement = judge(seen, used_bytes=recorded.used_bytes, location=location, was=recorded.was_by_share)
     if judgement.condition is recorded.was:
         return
     logger.warning("%s", judgement.why)

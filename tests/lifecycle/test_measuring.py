@@ -107,6 +107,20 @@ def test_it_is_full_from_the_critical_mark_down_to_the_low_one(observatory: Obse
     assert [condition for condition, _ in changes(observatory.engine)] == [Condition.FULL, Condition.WELL]
 
 
+def test_what_was_full_before_it_was_gone_is_full_until_it_is_below_its_low_mark(
+    observatory: Observatory, disk: SmallDisk, tmp_path: Path
+) -> None:
+    disk.fill(0.96)
+    assert look(observatory).condition is Condition.FULL
+    with observatory.engine.begin() as connection:
+        gone = "insert into location_change (data_location_id, condition, why) select id, 'gone', 'Away.'"
+        connection.execute(text(f"{gone} from data_location where full_name = :name"), {"name": BUFFER})
+    disk.fill(0.8)
+    assert look(observatory).condition is Condition.FULL
+    disk.fill(0.69)
+    assert look(observatory).condition is Condition.WELL
+
+
 def test_a_disk_that_is_mounted_read_only_is_known_and_comes_back(observatory: Observatory, disk: SmallDisk) -> None:
     disk.remount("ro")
     assert look(observatory).condition is Condition.READ_ONLY
