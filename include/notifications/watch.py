@@ -12,6 +12,7 @@ from include.notifications.deliver import AccessTo, Delivered, deliver
 from include.notifications.judge import judge
 from include.notifications.observe import observe
 from include.notifications.observed import Listening
+from include.notifications.refused import forget_paths
 from include.plurals import counted
 from include.topology import Topology
 
@@ -59,6 +60,7 @@ def watch(
             ledger.record(connection, judged, now=seen.now)
             messages = outbox.put_news(connection, topology.notifications, now=seen.now)
             channels = [channel.name for channel in topology.notifications.channels]
+            forget_paths(connection, days=topology.alarms.filing_refused.days)
             outbox.tidy(connection, channels=channels, now=seen.now)
             values = {"now": seen.now, "seconds": time.monotonic() - began, "host": host}
             connection.execute(JUDGED, values)

@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 LOCK_LOCATION = text("select pg_advisory_xact_lock(hashtext('registration at location ' || :data_location_id))")
 LOCK_FILING = text("select state from filing where id = :filing_id for update")
 
+# The files of a refused stream are kept: the alarm about it ends once the same files are accepted.
 REFUSE = text(
     """
-    with gone as (delete from filed_line where filing_id = :filing_id)
     update filing set state = 'refused', verdict = :verdict, decided_at = now()
     where id = :filing_id and state = 'received'
     """

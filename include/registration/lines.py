@@ -1,6 +1,7 @@
 """The files of a filing that comes as a stream: JSON Lines, checked and copied into ops-db as they are read.
 
-A hundred thousand files are never in memory as a document. They stay in `filed_line` until the filing is decided.
+A hundred thousand files are never in memory as a document. They stay in `filed_line` until the filing is accepted, or
+was refused and is corrected.
 """
 
 from collections.abc import Iterator
