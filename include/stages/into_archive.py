@@ -21,8 +21,9 @@ from include.stages.archivable import ArchivablePackage, PackageSource
 from include.storage.interface import Chunk, Storage
 from include.storage.s3 import S3Storage
 from include.transfer.blocks import Item
+from include.transfer.parts import parts_of
 from include.transfer.pulled import DamagedOriginError, Origin
-from include.transfer.to_s3 import parts_of, put
+from include.transfer.to_s3 import put
 
 
 @dataclass(frozen=True, slots=True)

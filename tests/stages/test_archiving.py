@@ -26,7 +26,7 @@ from include.storage.interface import Chunk
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.topology import MovedBy, OperationKind, Route
-from include.transfer import to_s3
+from include.transfer import to_s3, upload
 from tests.observatory import Observatory
 from tests.stages.filed import STARTED_AT, packages
 from tests.stages.moved import DESTINATION, bundled, copy_at, newest, packaged, set_status, spoil, unpacked, with_routes
@@ -317,7 +317,7 @@ def test_the_manifest_in_the_sidecar_is_one_that_packaging_would_read(observator
 def test_a_large_package_goes_by_parts_and_a_cut_off_upload_goes_on(observatory, archive, monkeypatch):
     (package,) = unpacked(observatory, size=140 * MIB)
     sent: list[int] = []
-    real = to_s3._Upload.send
+    real = upload.Upload.send
 
     def cut(self, part):
         if sent:
@@ -326,12 +326,12 @@ def test_a_large_package_goes_by_parts_and_a_cut_off_upload_goes_on(observatory,
         return real(self, part)
 
     monkeypatch.setattr(to_s3, "NEAR_PARTS", 1)
-    monkeypatch.setattr(to_s3._Upload, "send", cut)
+    monkeypatch.setattr(upload.Upload, "send", cut)
     assert observatory.run(archiving, HERE).later
-    monkeypatch.setattr(to_s3._Upload, "send", real)
+    monkeypatch.setattr(upload.Upload, "send", real)
     reset(observatory.engine, operation_ids=[newest(observatory, KIND).id], person="somebody", reason="it is mended")
     read: list[int] = []
-    monkeypatch.setattr(to_s3._Upload, "send", lambda self, part: read.append(part.number) or real(self, part))
+    monkeypatch.setattr(upload.Upload, "send", lambda self, part: read.append(part.number) or real(self, part))
     assert observatory.run(archiving, HERE).completed == 1
     assert sent == [1]
     assert read == [2, 3]

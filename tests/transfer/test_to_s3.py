@@ -21,9 +21,10 @@ from include.storage.disk import DiskStorage
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.storage.s3_upload import MOST_PARTS
-from include.transfer import to_s3
+from include.transfer.blocks import Item
+from include.transfer.parts import parts_of
 from include.transfer.pulled import DamagedOriginError, Origin, Pulled
-from include.transfer.to_s3 import parts_of, put
+from include.transfer.to_s3 import put
 from tests.transfer.samples import item_of, some_bytes
 from tests.transfer.samples import put as put_file
 
@@ -123,7 +124,7 @@ def test_up_to_5_tb_need_no_more_parts_than_s3_allows(size):
         block_bytes = block
         block_checksums = ("",) * -(-size // block)
 
-    parts = parts_of(to_s3.Item("some.tar", Content()))
+    parts = parts_of(Item("some.tar", Content()))
     assert len(parts) <= MOST_PARTS
     assert parts[-1].offset + parts[-1].size_bytes == size
     assert all(part.size_bytes % block == 0 and part.size_bytes <= 5 * 2**30 for part in parts[:-1])
