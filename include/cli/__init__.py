@@ -17,6 +17,7 @@ policy       what is kept where and for how long; what another topology file wou
 capacity     what comes in, goes out and lies at each location, and when it is full, also with an outage
 doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
 topology     validate, apply, show the topology; queues of a worker; pools for Airflow
+token        tokens of services that call the API: create, list, revoke
 db           bring ops-db to a version of its schema
 sandbox      start, stop, show the sandbox, and remove what it left
 ===========  =========================================================================================================
@@ -48,6 +49,7 @@ from include.cli import (
     stage,
     staging,
     status,
+    token,
     topology,
 )
 from include.cli.trouble import one_line_errors
@@ -78,6 +80,7 @@ app.command()(delete.delete)
 app.command()(capacity.capacity)
 app.add_typer(brake.app, name="brake")
 app.add_typer(topology.app, name="topology")
+app.add_typer(token.app, name="token")
 app.add_typer(db.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")
 
