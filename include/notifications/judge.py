@@ -50,7 +50,7 @@ def _of_lanes(seen: Observed, *, topology: Topology) -> Iterator[Judged]:
                 location=lane.location,
             )
         if lane.failed and lane.kind != "staging":
-            more = f", and {lane.failed - 1} more" if lane.failed > 1 else ""
+            more = f" {counted(lane.failed - 1, 'more operation')} failed there, too." if lane.failed > 1 else ""
             yield Judged(
                 key=f"work_failed:{lane.name}",
                 rule="work_failed",

@@ -34,7 +34,9 @@ class Watched:
 
     def sentence(self) -> str:
         """Say it."""
-        found = "Another round is judging" if self.alarms is None else f"{counted(self.alarms, 'alarm')} hold"
+        found = "Another round is judging"
+        if self.alarms is not None:
+            found = f"{counted(self.alarms, 'alarm')} hold{'s' * (self.alarms == 1)}"
         said = f"{found}; {counted(self.messages, 'new message')}, {self.delivered.sent} sent."
         return " ".join([said, *(f"{name}: {why}" for name, why in self.delivered.failed.items())])
 

@@ -80,7 +80,9 @@ def test_how_long_a_lane_may_stand_still_and_how_urgent_that_is_are_rules() -> N
 def test_failed_operations_of_a_lane_are_one_alarm() -> None:
     found = one(lanes=[lane(oldest_at=None, due=0, failed=4, failed_why="operation 9: The bucket is gone.")])
     assert (found.key, found.site) == ("work_failed:us_archive_archiving", "us")
-    assert found.sentence == "archiving at us_archive: operation 9: The bucket is gone., and 3 more"
+    assert found.sentence == (
+        "archiving at us_archive: operation 9: The bucket is gone. 3 more operations failed there, too."
+    )
 
 
 def test_what_waits_for_a_day_for_its_first_archive_is_a_backlog() -> None:
