@@ -39,12 +39,13 @@ class Event:
 
 
 def events_of(connection: Connection, packages: Sequence[int]) -> list[Event]:
-    """Return what happened to packages, oldest first; eleven statements, however many packages."""
+    """Return what happened to packages, oldest first; twelve statements, however many packages."""
     tellers = (
         (statements.FILED, _filed),
         (statements.PACKAGED, _packaged),
         (statements.MOVED, _moved),
         (statements.COPIES, _copies),
+        (statements.EARLIER, _earlier),
         (statements.ATTEMPTS, _attempts),
         (statements.STAGING, _staging),
         (statements.PINS, _pins),
@@ -114,14 +115,18 @@ def _copies(row: Row[Any]) -> Iterator[Event]:
     if row.location_type == "long_term_archive":
         said = f"{size(row.size_bytes)}, read back" if row.verified_at else f"{size(row.size_bytes)}, not verified"
         yield Event(at=row.created_at, what="archived", place=row.place, said=said, package=row.package)
-    if row.location_type == "processing":
-        yield Event(at=row.created_at, what="staged", place=row.place, said=size(row.size_bytes), package=row.package)
+    if row.location_type == "processing" and row.verified_at is not None:  # else its files had only begun to come
+        yield Event(at=row.verified_at, what="staged", place=row.place, said=size(row.size_bytes), package=row.package)
     if row.status in {"corrupt", "missing"}:
         at, said = row.verified_at or row.created_at, f"{counted(row.files, 'file')} of it; last known good then"
         yield Event(at=at, what=row.status, place=row.place, said=said, package=row.package)
     if row.deleted_at is not None:
         said = f"{counted(row.files, 'file')}, {size(row.size_bytes)}"
         yield Event(at=row.deleted_at, what="deleted", place=row.place, said=said, package=row.package)
+
+
+def _earlier(row: Row[Any]) -> Iterator[Event]:
+    yield Event(at=row.at, what=row.what, place=row.place, said=size(row.size_bytes), package=row.package)
 
 
 def _attempts(row: Row[Any]) -> Iterator[Event]:

@@ -55,6 +55,23 @@ COPIES = text(
     """
 )
 
+# A copy that is staged, or comes, again has the same row: of what it went through before, attempts know.
+EARLIER = text(
+    """
+    select a.finished_at as at, l.full_name as place,
+      case o.kind when 'staging' then 'staged' else 'deleted' end as what,
+      case o.kind when 'staging' then p.content_bytes else a.size_bytes end as size_bytes, p.name as package
+    from operation o join operation_attempt a on a.operation_id = o.id
+    join data_location l on l.id = o.data_location_id join raw_data_package p on p.id = o.raw_data_package_id
+    where o.raw_data_package_id = any(:packages) and o.kind in ('staging', 'deletion') and l.location_type <> 'source'
+      and a.outcome = 'completed' and a.size_bytes > 0
+      and not exists (
+        select from physical_copy c where c.raw_data_package_id = p.id and c.data_location_id = l.id
+          and case o.kind when 'staging' then c.verified_at else c.deleted_at end
+            between a.started_at and a.finished_at)
+    """
+)
+
 # What was tried and is worth telling: what failed for a person, what was read again, and a person's resets.
 ATTEMPTS = text(
     """

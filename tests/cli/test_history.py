@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from include.ops_db.states import CopyStatus
-from include.stages import deletion
+from include.stages import deletion, staging
 from tests.cli.conftest import Dts
 from tests.lifecycle.archived import BUFFERS, FILES, Archived, archived_package
 from tests.observatory import Observatory
@@ -58,6 +58,34 @@ def test_the_events_are_in_order_with_everything_that_happened(dts: Dts, package
         *(("freed", place) for place in ("ccat_source", *BUFFERS, "cologne_processing")),
         *(("deleted", place) for place in ("ccat_source", *BUFFERS, "cologne_processing")),
     } == happened
+
+
+def test_what_was_staged_again_is_told_with_what_it_went_through_before(
+    dts: Dts, observatory: Observatory, package: Archived
+) -> None:
+    def at_processing() -> list[object]:
+        return [
+            each["what"]
+            for each in events(dts, package.name)
+            if each["place"] == "cologne_processing" and each["what"] in ("staged", "deleted")
+        ]
+
+    assert at_processing() == ["staged", "deleted"]
+    for expected in (["deleted", "staged", "deleted"], ["deleted", "staged", "deleted", "staged", "deleted"]):
+        job = package.staging_job(until=datetime.now(UTC) + timedelta(hours=1))
+        assert observatory.run(staging, "cologne_processing").completed == 1
+        assert at_processing() == expected[:-1]
+        with observatory.engine.begin() as connection:
+            connection.execute(text("update staging_job set state = 'released' where id = :id"), {"id": job})
+        assert observatory.run(deletion, "cologne_processing").completed == 1
+        assert at_processing() == expected
+
+
+def test_what_only_began_to_come_is_not_told_as_staged(dts: Dts, observatory: Observatory) -> None:
+    package = archived_package(observatory)
+    package.stage()
+    package.change_copy("cologne_processing", status=CopyStatus.DELETION_POSSIBLE, verified_at=None)
+    assert "staged" not in {each["what"] for each in events(dts, package.name)}
 
 
 def test_a_deletion_is_told_with_who_why_policy_evidence_and_run(dts: Dts, package: Archived) -> None:
