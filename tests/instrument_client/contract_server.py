@@ -73,6 +73,8 @@ class ContractServer:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     contract: ContractServer
 
     def answer(self, status: int, value: Any, **headers: str) -> bool:
@@ -86,6 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
         return True
 
     def problem(self, status: int, detail: str, **headers: str) -> bool:

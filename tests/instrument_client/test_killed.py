@@ -1,0 +1,58 @@
+"""Killed at every change of the spool in turn: nothing is lost, nothing is filed twice, nothing is left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+
+from include.instrument_client import Settings
+from tests.instrument_client.conftest import Written
+from tests.instrument_client.contract_server import ContractServer, Filing
+from tests.instrument_client.killed import BAD
+
+FILES = ["0.g3", "1.g3", "2.g3", "3.g3", BAD]
+
+
+def test_killed_at_every_change_of_the_spool_it_files_everything_once(
+    settings: Settings, server: ContractServer, write: Written, tmp_path: Path
+) -> None:
+    def judge(filing: Filing) -> str | None:
+        return "it is bad." if filing.files[0]["path"] == BAD and not filing.key.endswith(".2") else None
+
+    server.judge = judge
+    for name in FILES:
+        write(name)
+    deaths = _deaths(settings, tmp_path, "called")
+    assert sum(death["torn"] for death in deaths) > 5
+    assert sum(not death["torn"] for death in deaths) > 40
+    for death in deaths:
+        uuid = str(UUID(int=death["number"]))
+        assert sorted(server.paths(uuid)) == FILES, death
+        assert server.is_finished(uuid), death
+        refused = [one for one in server.filings.values() if one.observation == uuid and one.state == "refused"]
+        assert len(refused) == 1, death
+        assert death["left"] == [], death
+
+
+def test_a_watcher_killed_at_every_change_of_its_state_files_everything_once(
+    settings: Settings, server: ContractServer, tmp_path: Path
+) -> None:
+    deaths = _deaths(settings, tmp_path, "watched")
+    assert len(deaths) > 20
+    for death in deaths:
+        assert death["left"] == [], death
+    expected = [
+        f"17637/{stream}/17637{n:05d}_000.g3" for n in range(1, len(deaths) + 1) for stream in ("drone1", "drone2")
+    ]
+    assert sorted(server.all_paths()) == sorted(expected)
+    assert all(server.is_finished(uuid) for uuid in server.observations)
+
+
+def _deaths(settings: Settings, tmp_path: Path, scenario: str) -> list[dict]:
+    config = tmp_path / "dts-file.ini"
+    keys = ["server", "token_file", "instrument", "module", "data_location", "root", "spool"]
+    config.write_text("[dts-file]\n" + "".join(f"{key} = {getattr(settings, key)}\n" for key in keys))
+    arguments = [sys.executable, "-m", "tests.instrument_client.killed", str(config), scenario]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
