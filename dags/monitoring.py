@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, DeltaTriggerTimetable
 
 from include.airflow_glue.monitoring import watch_once
+from include.airflow_glue.notifier import AlarmNotifier
 
 with DAG(
     dag_id="monitoring",
@@ -35,6 +36,8 @@ with DAG(
         "retry_delay": timedelta(seconds=10),
         # Below anything that would let rounds pile up; channels have their own, shorter limits.
         "execution_timeout": timedelta(minutes=2),
+        # Seen by `dts alarms` at once, and sent by the first round that goes well.
+        "on_failure_callback": [AlarmNotifier()],
     },
     tags=["data transfer", "monitoring"],
 ) as dag:

@@ -16,6 +16,8 @@ from include.notifications.message import Message, message
 from include.ops_db.states import NotificationKind
 
 QUIET = "quiet hours"
+RELAPSE_SECONDS = 600
+"""An outage that comes back sooner after its last message is told after so long, if it is still there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +112,12 @@ def _of_outage(
 
 def _due_at(channel: Channel, news: Sequence[Alarm], *, live: Sequence[Told], last_at: datetime | None) -> datetime:
     gathered_at = min(alarm.raised_at for alarm in news) + timedelta(seconds=channel.grouping_seconds)
-    told = max((told.severity.rank for told in live if told.severity is not None), default=-1)
-    if last_at is None or not live or max(alarm.severity.rank for alarm in news) > told:
+    if last_at is None:
+        return gathered_at
+    if not live:
+        return max(gathered_at, last_at + timedelta(seconds=RELAPSE_SECONDS))
+    told = max(told.severity.rank for told in live if told.severity is not None)
+    if max(alarm.severity.rank for alarm in news) > told:
         return gathered_at
     return max(gathered_at, last_at + timedelta(seconds=channel.again_after_seconds))
 

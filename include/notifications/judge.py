@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from include.alarm_rules import AlarmRules, Severity
-from include.notifications.alarm import Judged, link
-from include.notifications.judge_places import of_links, of_places
+from include.notifications.alarm import Judged
+from include.notifications.judge_places import of_links, of_places, outage_of
 from include.notifications.judge_workers import of_workers
 from include.notifications.observed import LaneSeen, Observed
 from include.operations.decide import clock
@@ -45,7 +45,7 @@ def _of_lanes(seen: Observed, *, topology: Topology) -> Iterator[Judged]:
                 severity=rules.lane_stalled.severity,
                 sentence=f"{lane.kind} at {lane.location} does not move: its oldest work has waited for {hours:.0f}"
                 f" hours, and nothing was completed there {last}. {lane.why}",
-                outage=_outage_of(lane, seen=seen, topology=topology),
+                outage=_outage_of_lane(lane, seen=seen, topology=topology),
                 site=lane.site,
                 location=lane.location,
             )
@@ -62,10 +62,10 @@ def _of_lanes(seen: Observed, *, topology: Topology) -> Iterator[Judged]:
             )
 
 
-def _outage_of(lane: LaneSeen, *, seen: Observed, topology: Topology) -> str:
+def _outage_of_lane(lane: LaneSeen, *, seen: Observed, topology: Topology) -> str:
     """A transfer that stands still behind a link that is down is a part of that outage."""
     cut = next((each for each in seen.cuts if lane.kind == "transfer" and each.destination == lane.location), None)
-    return link(cut.site, topology.location(cut.destination).site) if cut else lane.site
+    return outage_of(cut, topology=topology) if cut else lane.site
 
 
 def _of_sources(seen: Observed, *, topology: Topology) -> Iterator[Judged]:
@@ -81,7 +81,7 @@ def _of_sources(seen: Observed, *, topology: Topology) -> Iterator[Judged]:
             severity=rule.severity,
             sentence=f"What was filed at {source.location} has waited for {hours:.0f} hours to reach a first archive:"
             f" {counted(source.packages, 'package')} with {size(source.size_bytes)} are on their way.",
-            outage=link(cut.site, topology.location(cut.destination).site) if cut else source.site,
+            outage=outage_of(cut, topology=topology) if cut else source.site,
             site=source.site,
             location=source.location,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from include.alarm_rules import AlarmRules, Severity
-from include.lifecycle.alarms import Alarm, Trouble, hours_rule, tell
+from include.lifecycle.alarms import Alarm, Cut, Trouble, hours_rule, tell
 from include.notifications.alarm import Judged, link
 from include.notifications.observed import Observed
 from include.ops_db.measurements import HowFull
@@ -42,7 +42,7 @@ def _filling(told: Alarm, place: HowFull, *, topology: Topology) -> Iterator[Jud
         return
     outage = place.site
     if told.cut is not None:
-        outage = link(told.cut.site, topology.location(told.cut.destination).site)
+        outage = outage_of(told.cut, topology=topology)
     severity = Severity.CRITICAL if hours <= rule.critical_hours else rule.severity
     yield _about(told, place, rule=name, severity=severity, outage=outage)
 
@@ -63,15 +63,20 @@ def of_links(seen: Observed, *, topology: Topology) -> Iterator[Judged]:
     """Say between which sites nothing gets through."""
     rule = topology.alarms.link_down
     for cut in seen.cuts:
-        destination = topology.location(cut.destination)
         yield Judged(
             key=f"link_down:{cut.site}:{cut.destination}",
             rule="link_down",
             severity=rule.severity,
             sentence=f"Transfers from {cut.site} to {cut.destination} do not get through: `dts explain operation:"
             f"{cut.operation_id}`.",
-            outage=link(cut.site, destination.site),
+            outage=outage_of(cut, topology=topology),
             site=cut.site,
             location=cut.destination,
             lasting_seconds=rule.seconds,
         )
+
+
+def outage_of(cut: Cut, *, topology: Topology) -> str:
+    """Return what the outage of a way is called; its end may have left the topology."""
+    sites = {location.full_name: location.site for location in topology.data_locations}
+    return link(cut.site, sites.get(cut.destination, cut.destination))

@@ -42,7 +42,7 @@ REFUSED = text(
     from filing f left join data_location l on l.id = f.data_location_id
     where f.state = 'refused' and f.received_at > now() - make_interval(secs => :seconds)
       and not exists (select from alarm seen
-        where seen.key = 'filing_refused:' || f.id and seen.acknowledged_at is not null)
+        where seen.key = 'filing_refused:' || f.id and seen.acknowledged_at >= f.decided_at)
       and not ({CORRECTED})
     order by f.received_at desc, f.id desc limit :most
     """  # noqa: S608 - the same

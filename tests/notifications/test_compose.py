@@ -79,6 +79,12 @@ def test_what_joins_an_outage_is_told_an_hour_later() -> None:
     assert kinds(told(known(), late, now=NOW + minutes(60), last=last)) == [NotificationKind.MORE]
 
 
+def test_an_outage_that_comes_and_goes_is_told_every_ten_minutes_at_most() -> None:
+    back = new(raised_at=NOW + minutes(2))
+    assert told(back, now=NOW + minutes(9), last={"ccat": NOW}) == []
+    assert kinds(told(back, now=NOW + minutes(10), last={"ccat": NOW})) == [NotificationKind.BEGIN]
+
+
 def test_what_is_more_urgent_than_the_outage_is_told_at_once() -> None:
     urgent = new(severity=Severity.CRITICAL, raised_at=NOW + minutes(5))
     (more,) = told(known(), urgent, now=NOW + minutes(5), last={"ccat": NOW})

@@ -150,6 +150,10 @@ def test_behind_a_cut_link_a_buffer_with_weeks_left_is_no_alarm() -> None:
     assert one(cuts=[CUT], places={"ccat_buffer": known("ccat_buffer", in_rate=0.1)}).rule == "link_down"
 
 
+def test_a_cut_to_a_location_that_left_the_topology_is_told_all_the_same() -> None:
+    assert one(cuts=[Cut(site="ccat", operation_id=1, destination="mars_buffer")]).outage == "ccat to mars_buffer"
+
+
 def test_a_missing_worker_is_told_with_what_waits_for_it() -> None:
     answers = {name: queues for name, queues in EVERYBODY.items() if name != "us"}
     found = one(listening=answers, lanes=[lane(oldest_at=hours_ago(0.1))])

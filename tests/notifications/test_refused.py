@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from include.notifications import ledger
 from include.notifications.refused import RefusedFiling, refused_filings
 from include.ops_db.states import FilingState
 from include.registration.receive import Sent, receive
+from tests.notifications.known import judged
 from tests.observatory import Observatory, new_observation
 from tests.registration.filings import STAGE, file_it, filing_of, run_id, write_manifest
 
@@ -114,6 +116,19 @@ def test_what_was_refused_for_its_form_waits_for_a_person_or_the_same_key(filed:
     assert len(refused(filed)) == 1
     file_it(filed, conf, run=key)
     assert refused(filed) == []
+
+
+def test_what_is_refused_again_after_a_person_has_seen_it_is_told_of_again(filed: Observatory) -> None:
+    key = run_id()
+    file_it(filed, [1], run=key)
+    (found,) = refused(filed)
+    with filed.engine.begin() as connection:
+        now = connection.execute(text("select now()")).scalar_one()
+        ledger.record(connection, [judged(found.key)], now=now)
+        ledger.acknowledge(connection, [found.key], person="jane", reason="")
+    assert refused(filed) == []
+    file_it(filed, [1], run=key)
+    assert len(refused(filed)) == 1
 
 
 @pytest.mark.parametrize("conf", [[1, 2], {"files": "all"}, {"files": [1, {"path": None}]}, {"executed_obs_unit": "x"}])
