@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from include.lifecycle.brake import At, Going, judge
 from include.lifecycle.gate import Allowed, would_say
-from include.lifecycle.pressure import is_pressed
-from include.lifecycle.retention import packages_here
+from include.lifecycle.pressure import how_much_to_free, is_pressed, what_goes
+from include.lifecycle.retention import PACKAGES_A_QUESTION, candidates, packages_here
 from include.ops_db.places import location_id, require_applied
 from include.plurals import counted
 from include.topology import DataLocation, Topology
@@ -41,6 +43,8 @@ def preview(
     """Ask the gate about each package that holds something at `location` (or only `packages`, by name); change nothing.
 
     Every answer comes from the gate itself, in a transaction of its own within the session's that is rolled back.
+    Where room is needed, it is asked as deletion would: `packages` that a person names may make room, and of all the
+    others only those that are chosen for it.
 
     Raises:
         TopologyError: `topology` is not the applied one.
@@ -48,7 +52,8 @@ def preview(
     applied = require_applied(session, topology)
     now = session.execute(select(func.now())).scalar_one()
     here = location_id(session, location.full_name)
-    pressure = is_pressed(session, data_location_id=here)
+    pressed = is_pressed(session, data_location_id=here)
+    chosen = None if packages or not pressed else _chosen(session, topology=topology, location=location, now=now)
     found = packages_here(session, data_location_id=here, names=list(packages), most=most)
     previews = []
     for row in found:
@@ -59,7 +64,7 @@ def preview(
             topology=topology,
             topology_version_id=applied.version_id,
             now=now,
-            pressure=pressure,
+            pressure=pressed and (chosen is None or row.id in chosen),
         )
         previews.append(
             Preview(
@@ -73,6 +78,17 @@ def preview(
             )
         )
     return previews
+
+
+def _chosen(session: Session, *, topology: Topology, location: DataLocation, now: datetime) -> set[int]:
+    """Return what goes by its age or makes room, no more than is needed, and what is on its way out already."""
+    here = location_id(session, location.full_name)
+    look = partial(
+        candidates, session, data_location_id=here, policy=topology.policy, now=now, most=PACKAGES_A_QUESTION
+    )
+    going = what_goes(look, to_free_bytes=how_much_to_free(session, location=location))
+    may_go, planned_too = look(pressure=True), look(pressure=True, with_operations=True)
+    return {row.id for row in going} | ({row.id for row in planned_too} - {row.id for row in may_go})
 
 
 def brake_sentence(

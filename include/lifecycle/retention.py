@@ -18,6 +18,9 @@ from include.policy import Policy
 from include.retention import Release
 from include.topology import LocationType
 
+PACKAGES_A_QUESTION = 20_000
+"""So many are looked at together, to see whether they are too much for a location."""
+
 
 def candidates(
     session: Session,

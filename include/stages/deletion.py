@@ -44,7 +44,7 @@ from include.lifecycle.package_lock import change_copies, lock_package
 from include.lifecycle.pressure import Found, how_much_to_free, is_pressed, what_goes
 from include.lifecycle.preview import preview
 from include.lifecycle.removal import DoomedCopy, Fate, doomed_copies, remove, what_is_left
-from include.lifecycle.retention import candidates, mark_deletion_possible
+from include.lifecycle.retention import PACKAGES_A_QUESTION, candidates, mark_deletion_possible
 from include.lifecycle.unneeded import put_unneeded_aside
 from include.operations.patience import ask_again
 from include.operations.planning import NewOperation, want
@@ -62,8 +62,6 @@ __all__ = ["KIND", "plan", "preview", "run"]
 KIND = OperationKind.DELETION
 
 PACKAGES_A_PLAN = 2000
-PACKAGES_A_QUESTION = 20_000
-"""So many are looked at together, to see whether they are too much for a location."""
 NAMED_FILES = 5
 REQUESTED_BY = "policy"
 """Nobody asked for this very deletion: it followed from the topology's policy."""

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from include.lifecycle.pressure import how_much_to_free
+from include.lifecycle.preview import preview
 from include.ops_db.places import location_id
 from include.ops_db.states import Condition, CopyStatus, WorkStatus
 from include.ops_db.tables import LocationChange, Operation
@@ -162,12 +163,42 @@ def test_the_oldest_goes_first_and_only_as_much_as_needed(by_pressure: Observato
     assert by_pressure.run(deletion, BUFFER).completed == 0
 
 
-def test_what_need_not_go_any_more_is_planned_anew_and_never_goes_besides_what_the_next_pressure_takes(
-    observatory: Observatory,
-) -> None:
+def by_pressure_only(observatory: Observatory) -> None:
     rules = [{"at": "buffer", "release": "by_pressure"}]
     policy = observatory.topology.policy.model_dump() | {"retention": rules, "brake": {"share": 1.0}}
     observatory.topology = observatory.topology.model_copy(update={"policy": Policy.model_validate(policy)})
+
+
+def test_a_dry_run_tells_what_is_chosen_to_make_room_and_no_more(observatory: Observatory) -> None:
+    by_pressure_only(observatory)
+    now = datetime.now(UTC)
+    young, middle, old = (
+        archived_package(observatory, archived_at=now - timedelta(hours=hours)) for hours in (1, 2, 3)
+    )
+    pressed(observatory, used=7100)
+    place = observatory.topology.location(BUFFER)
+
+    def would_go(*names: str) -> list[str]:
+        with Session(observatory.engine) as session:
+            answers = preview(session, topology=observatory.topology, location=place, packages=names)
+        return [answer.package for answer in answers if answer.may_go]
+
+    assert would_go() == [old.name]
+    assert would_go(young.name, middle.name) == [young.name, middle.name], "a person's wish makes room, too"
+    (batch,) = observatory.plan(deletion, BUFFER).batches
+    assert would_go() == [old.name], "it is on its way"
+    observatory.runner(deletion, BUFFER).run(batch)
+    assert [each.statuses(BUFFER) for each in (young, middle, old)] == [
+        [CopyStatus.PRESENT],
+        [CopyStatus.PRESENT],
+        [CopyStatus.DELETED],
+    ]
+
+
+def test_what_need_not_go_any_more_is_planned_anew_and_never_goes_besides_what_the_next_pressure_takes(
+    observatory: Observatory,
+) -> None:
+    by_pressure_only(observatory)
     now = datetime.now(UTC)
     young = archived_package(observatory, archived_at=now - timedelta(hours=1))
     pressed(observatory, used=7100)
