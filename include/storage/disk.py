@@ -9,25 +9,25 @@ one that lacks the location's mark (mark.py), where one is asked for.
 
 import errno
 import io
-import logging
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
-from include.errors import BadInputError, DtsError, MissingFileError, NoSpaceError, PermanentError, TransientError
+from include.errors import BadInputError, MissingFileError, TransientError
+from include.storage.disk_errors import disk_error
+from include.storage.disk_listing import file_stat, files_below
+from include.storage.disk_mark import require_mark
+from include.storage.durable import fsync_folder, make_folders
 from include.storage.interface import CHUNK_BYTES, Chunk, FileStat, Space
-from include.storage.mark import MARK, Mark, UnmarkedError
-from include.storage.part_names import is_part_name, part_name
+from include.storage.mark import Mark
+from include.storage.part_names import part_name
 from include.storage.paths import checked_folder, checked_path
 from include.storage.sized import sized
 
 # A folder can vanish between making it and using it, when somebody deletes the last other file in it.
 FOLDER_TRIES = 50
-
-logger = logging.getLogger(__name__)
 
 
 class DiskStorage:
@@ -47,7 +47,7 @@ class DiskStorage:
             except (FileNotFoundError, NotADirectoryError):
                 self._require_root()
                 return None
-            return _file_stat(path, status) if stat.S_ISREG(status.st_mode) else None
+            return file_stat(path, status) if stat.S_ISREG(status.st_mode) else None
 
     def open(self, path: str) -> io.FileIO:
         """Open for reading, unbuffered; for whoever needs the descriptor (packaging). Errors as for read."""
@@ -103,7 +103,7 @@ class DiskStorage:
                     self._require_root()
                     raise TransientError(f"{part_path} was removed by somebody while it was written") from error
                 if durable:
-                    _fsync_folder(part_path.parent)
+                    fsync_folder(part_path.parent)
         except BaseException:
             part_path.unlink(missing_ok=True)
             raise
@@ -113,13 +113,13 @@ class DiskStorage:
         with self._errors(path):
             self._require_root()
             source, target = self._resolved(path), self._resolved(to)
-            _make_folders(target.parent)
+            make_folders(target.parent)
             try:
                 source.rename(target)
             except (FileNotFoundError, NotADirectoryError):
                 return False
-            _fsync_folder(target.parent)
-            _fsync_folder(source.parent)
+            fsync_folder(target.parent)
+            fsync_folder(source.parent)
             return True
 
     def flush(self) -> None:
@@ -130,7 +130,7 @@ class DiskStorage:
         """Whatever was deleted of these paths stays so after a power cut. One fsync a folder, not one a file."""
         for folder in {path.rpartition("/")[0] for path in paths}:
             with self._errors(folder or "."):
-                _fsync_folder(self._nearest_folder(folder))
+                fsync_folder(self._nearest_folder(folder))
 
     def delete(self, path: str) -> bool:
         with self._errors(path):
@@ -151,7 +151,7 @@ class DiskStorage:
         with self._errors(folder or "."):
             top = self._resolved(f"{folder}/.listed").parent if folder else self.root
             self._require_root()
-            yield from _files_below(top, f"{folder}/" if folder else "")
+            yield from files_below(top, f"{folder}/" if folder else "")
 
     def space(self) -> Space | None:
         with self._errors("."):
@@ -177,7 +177,7 @@ class DiskStorage:
         return Path(folder) / wanted.name
 
     def _nearest_folder(self, folder: str) -> Path:
-        """Return the folder, or what is left above it; a root that is not there is an error of `_fsync_folder`."""
+        """Return the folder, or what is left above it; a root that is not there is an error of `fsync_folder`."""
         found = self.root / folder
         while found != self.root and not found.is_dir():
             found = found.parent
@@ -190,7 +190,7 @@ class DiskStorage:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         for _ in range(FOLDER_TRIES):
             with suppress(FileNotFoundError):
-                _make_folders(target.parent)
+                make_folders(target.parent)
                 return part_path, io.FileIO(os.open(part_path, flags, 0o644), "rb+", closefd=True)
         raise TransientError(f"the folder of {target} is deleted again and again while it is made")
 
@@ -211,33 +211,7 @@ class DiskStorage:
         if not self.root.is_dir():
             raise TransientError(f"folder {self.root} is not there: is its disk mounted on {os.uname().nodename}?")
         if self._mark is not None:
-            self._require_mark(self._mark)
-
-    def _require_mark(self, mark: Mark) -> None:
-        try:
-            mark.require(_content(self.root / MARK), root=str(self.root), at=f"on {os.uname().nodename}")
-        except UnmarkedError:
-            if not mark.marks.may_be_set(mark.full_name, lambda path: os.path.lexists(self.root / path)):
-                raise
-            try:
-                self._set_mark(mark)
-            except OSError as error:  # the disk is the right one all the same; whoever may write to it marks it
-                logger.warning("%s cannot be marked as %s's: %s", self.root, mark.full_name, error)
-
-    def _set_mark(self, mark: Mark) -> None:
-        part = self.root / part_name(MARK)
-        try:
-            with part.open("xb") as opened:
-                opened.write(mark.content)
-                opened.flush()
-                os.fsync(opened.fileno())
-            part.rename(self.root / MARK)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        _fsync_folder(self.root)
-        mark.marks.was_set(mark.full_name)
-        logger.info("%s is marked as the folder of %s.", self.root, mark.full_name)
+            require_mark(self.root, self._mark)
 
     def _look_once(self) -> None:
         """Mark it while what is known to be there is there: later on the first file that is missed may be the only one.
@@ -258,68 +232,7 @@ class DiskStorage:
         except OSError as error:
             if error.errno == errno.ENOENT:
                 self._require_root()
-            raise _disk_error(error, self.root / path) from error
-
-
-def _disk_error(error: OSError, path: Path) -> DtsError:
-    host = os.uname().nodename
-    match error.errno:
-        case errno.ENOENT:
-            return MissingFileError(f"{path} is not there (on {host})")
-        case errno.ENOTDIR:
-            return MissingFileError(f"{path} is not there (on {host}): one of the folders in its path is a file")
-        case errno.ENOSPC | errno.EDQUOT:
-            return NoSpaceError(f"no space left for {path} (on {host}): {error.strerror}")
-        case errno.ELOOP:
-            return BadInputError(f"{path} is refused: it is a symbolic link (on {host})")
-        case errno.ENAMETOOLONG:
-            return BadInputError(f"{path} is refused: a name in it is too long for the disk (on {host})")
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return PermanentError(f"no permission for {path} (on {host}, user {os.geteuid()}): {error.strerror}")
-        case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
-            return PermanentError(f"{path} cannot be a file: a folder is there (on {host})")
-        case _:
-            return TransientError(f"{path} (on {host}): {error.strerror or error}")
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _file_stat(path: str, status: os.stat_result) -> FileStat:
-    return FileStat(
-        path=path,
-        size_bytes=status.st_size,
-        modified_at=datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC),
-        changed_at=datetime.fromtimestamp(status.st_ctime_ns / 1e9, UTC),
-    )
-
-
-def _files_below(folder: Path, prefix: str) -> Iterator[FileStat]:
-    """Regular files; links are not followed, so that nothing is listed twice or from outside."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
-        elif entry.is_file(follow_symlinks=False) and not is_part_name(entry.name) and prefix + entry.name != MARK:
-            with suppress(FileNotFoundError):  # deleted since
-                yield _file_stat(f"{prefix}{entry.name}", entry.stat(follow_symlinks=False))
-
-
-def _make_folders(folder: Path) -> None:
-    """Like mkdir -p, but a folder made is on the disk before anything is put into it."""
-    if folder.is_dir():
-        return
-    _make_folders(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir()
-        _fsync_folder(folder.parent)
+            raise disk_error(error, self.root / path) from error
 
 
 def _write_all(part: io.FileIO, chunk: Chunk) -> None:
@@ -328,11 +241,3 @@ def _write_all(part: io.FileIO, chunk: Chunk) -> None:
         view = memoryview(chunk)
         while written < len(chunk):
             written += part.write(view[written:])
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,7 @@ from pathlib import Path
 from include.integrity.checksum import Hasher
 from include.transfer.blocks import Block, Item, Twin, missing_blocks
 from include.transfer.compressed import Frame, FrameError, Unpacker, frames_of, trouble_with
-from include.transfer.durable import disk_errors
+from include.transfer.disk_errors import disk_errors
 from include.transfer.part_file import PartFile
 from include.transfer.spill import Spill
 

@@ -24,7 +24,7 @@ from include.integrity.checksum import Hasher, checksum_of
 from include.storage.disk import DiskStorage
 from include.transfer.blocks import Block, Content, Item, Twin, blocks_of
 from include.transfer.compressed import trouble_with
-from include.transfer.durable import disk_errors
+from include.transfer.disk_errors import disk_errors
 
 FOLDER = "compressed"
 SUFFIX = ".zst"

@@ -17,9 +17,10 @@ from pathlib import Path
 from threading import Lock
 
 from include.errors import TransientError
+from include.storage.durable import fsync_folder, make_folders
 from include.storage.paths import checked_path
 from include.transfer.blocks import Block, Item, missing_blocks
-from include.transfer.durable import disk_errors, fsync_folder, make_folders
+from include.transfer.disk_errors import disk_errors
 from include.transfer.journal import Journal
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from include.storage.sftp import SftpStorage
 from include.transfer.arena import ARENA_BYTES
 from include.transfer.blocks import Item
 from include.transfer.by_streams import run_engine
-from include.transfer.durable import require_root
+from include.transfer.disk_errors import require_root
 from include.transfer.in_turn import pull_in_turn
 from include.transfer.pull_engine import PullEngine, PullTask
 from include.transfer.pulled import Origin, Pulled

@@ -25,7 +25,7 @@ from include.errors import TransientError
 from include.integrity.checksum import Hasher
 from include.storage.disk import DiskStorage
 from include.transfer.blocks import Block, Item
-from include.transfer.durable import disk_errors
+from include.transfer.disk_errors import disk_errors
 from include.transfer.in_turn import Arrived, pull_in_turn
 from include.transfer.part_file import PartFile
 from include.transfer.pulled import Origin, Pulled

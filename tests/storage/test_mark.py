@@ -9,6 +9,7 @@ import pytest
 from include.errors import PermanentError, TransientError
 from include.sandbox.programs import sshd
 from include.sandbox.sftp import Implementation
+from include.storage import disk_mark
 from include.storage.disk import DiskStorage
 from include.storage.mark import MARK, Holds, Mark
 from include.storage.sftp import SftpStorage
@@ -132,14 +133,14 @@ def test_the_mark_is_no_file_of_the_location(opened, root):
     assert [path.name for path in root.iterdir()] == [MARK]
 
 
-def test_who_may_only_read_leaves_the_marking_to_others(root):
+def test_who_may_only_read_leaves_the_marking_to_others(root, monkeypatch):
     """As root everything may be written, so the disk itself says no."""
 
-    class ReadOnly(DiskStorage):
-        def _set_mark(self, mark: Mark) -> None:
-            raise PermissionError(13, "Permission denied")
+    def refused(root: Path, mark: Mark) -> None:
+        raise PermissionError(13, "Permission denied")
 
-    assert ReadOnly(root, mark=Mark("ccat_buffer", Known(is_new))).stat("file") is None
+    monkeypatch.setattr(disk_mark, "set_mark", refused)
+    assert DiskStorage(root, mark=Mark("ccat_buffer", Known(is_new))).stat("file") is None
     assert list(root.iterdir()) == []
 
 

@@ -1,9 +1,9 @@
-"""Folders and names that survive a power cut, and what the disk's errors mean here."""
+"""What the errors of a disk mean to a transfer that writes there."""
 
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from include.errors import BadInputError, DtsError, NoSpaceError, PermanentError, TransientError
@@ -41,35 +41,3 @@ def _translated(error: OSError, path: Path) -> DtsError:
             return PermanentError(f"{place} cannot be written: a file or folder of another kind is in the way")
         case _:
             return TransientError(f"{place}: {error.strerror or error}")
-
-
-def make_folders(folder: Path) -> None:
-    """Like mkdir -p, but a folder made is on the disk before anything is put into it."""
-    if folder.is_dir():
-        return
-    make_folders(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir()
-        fsync_folder(folder.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """What was made, renamed or removed in `folder` is on the disk afterwards."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def move(path: Path, target: Path) -> bool:
-    """Rename a file within one filesystem, durably, making the folders it needs; False if it is not there."""
-    with disk_errors(path):
-        make_folders(target.parent)
-        try:
-            path.rename(target)
-        except FileNotFoundError:
-            return False
-        fsync_folder(target.parent)
-        fsync_folder(path.parent)
-        return True
