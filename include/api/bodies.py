@@ -2,11 +2,14 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.api.problems import ProblemError, problem_of
@@ -22,7 +25,7 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class BodyLimits:
-    """Refuses what is sent as something else than JSON, and what is too large as soon as that is known."""
+    """Refuses what is too large as soon as that is known, before and while it is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,10 +35,10 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        try:
-            most_bytes = _most_bytes(request)
-        except ProblemError as error:
-            await problem_of(request, error)(scope, receive, send)
+        most_bytes = NDJSON_BYTES_MAX if media_type_of(request) == NDJSON else JSON_BYTES_MAX
+        told = request.headers.get("Content-Length", "")
+        if told.isdecimal() and int(told) > most_bytes:
+            await problem_of(request, _too_large(most_bytes))(scope, receive, send)
             return
         received_bytes = 0
 
@@ -79,23 +82,30 @@ def media_type_of(request: Request) -> str:
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def _most_bytes(request: Request) -> int:
-    if request.method not in WITH_BODY:
-        return JSON_BYTES_MAX
-    streams = request.url.path.endswith("/files")
+class JsonRoute(APIRoute):
+    """A route that takes JSON, plain; one for files takes lines of it, too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        known = (JSON, NDJSON) if self.path.endswith("/files") else (JSON,)
+
+        async def handler(request: Request) -> Response:
+            if request.method in WITH_BODY:
+                _require_known(request, known)
+            return await handle(request)
+
+        return handler
+
+
+def _require_known(request: Request, known: tuple[str, ...]) -> None:
     media_type = media_type_of(request)
-    if media_type != JSON and not (streams and media_type == NDJSON):
+    if media_type not in known:
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type is {media_type or 'missing'}: send {JSON}{f' or {NDJSON}' if streams else ''}.",
+            f"Content-Type is {media_type or 'missing'}: send {' or '.join(known)}.",
         )
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not understood: send it plain.")
-    most_bytes = NDJSON_BYTES_MAX if media_type == NDJSON else JSON_BYTES_MAX
-    told = request.headers.get("Content-Length", "")
-    if told.isdecimal() and int(told) > most_bytes:
-        raise _too_large(most_bytes)
-    return most_bytes
 
 
 def _too_large(most_bytes: int) -> ProblemError:

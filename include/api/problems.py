@@ -7,11 +7,13 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from include.errors import BadInputError, DtsError, TopologyError, TransientError, WaitingError
 from include.plurals import counted
@@ -102,9 +104,16 @@ def _of_http(request: Request, error: HTTPException) -> Response:
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = f"There is nothing at {request.url.path}; /dts/openapi.json says what there is."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted(_methods_at(request)))
         detail = f"{request.method} is not possible at {request.url.path}, but {allowed}."
+        return problem(request, error.status_code, detail, headers={"Allow": allowed})
     return problem(request, error.status_code, detail, headers=error.headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Return what is possible at an address: its routes stand apart, and each knows only of itself."""
+    routes = (route for route in request.app.routes if isinstance(route, APIRoute))
+    return {method for route in routes if route.matches(request.scope)[0] != Match.NONE for method in route.methods}
 
 
 def _of_validation(request: Request, error: RequestValidationError) -> Response:

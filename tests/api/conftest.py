@@ -20,6 +20,15 @@ from include.api.services import Services
 from tests.observatory import Observatory
 
 
+class ImpatientDecisions(Decisions):
+    """As real, but a test can say that nobody waits for long."""
+
+    most_seconds = 60.0
+
+    async def wait(self, filing_id: int, *, seconds: float) -> None:
+        await super().wait(filing_id, seconds=min(seconds, self.most_seconds))
+
+
 @dataclass
 class Api:
     """The API of an observatory, and those who call it."""
@@ -31,13 +40,14 @@ class Api:
 
     def __post_init__(self) -> None:
         ops_db = OpsDb(lambda: self.engine)
+        self.decisions = ImpatientDecisions(ops_db)
         self.app = create_app(
             Services(
                 ops_db=ops_db,
                 topology=lambda: self.observatory.topology,
                 person=self._person,
                 ring=self._ring,
-                decisions=Decisions(ops_db),
+                decisions=self.decisions,
             )
         )
         self.mounted = FastAPI()

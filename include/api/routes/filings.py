@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from include.access.roles import Action
 from include.api.access import Access, may
-from include.api.bodies import body_of
+from include.api.bodies import JsonRoute, body_of
 from include.api.documentation import problems
 from include.api.etags import answered
 from include.api.filing_body import FILING_BODY, SentFiling, sent_filing
@@ -24,7 +24,7 @@ from include.api.services import Services, services_of
 from include.ops_db.states import FilingState
 from include.registration.receive import Received, receive
 
-router = APIRouter(tags=["filings"])
+router = APIRouter(tags=["filings"], route_class=JsonRoute)
 
 WAIT_SECONDS_MAX = 30.0
 
@@ -160,7 +160,7 @@ async def file(
 def _received(services: Services, filing: SentFiling, *, key: str, access: Access) -> Received:
     """Write it down, by the code that writes down the filings of the DAG."""
     topology = services.topology()
-    if filing.instrument in {instrument.name for instrument in topology.instruments}:
+    if filing.instrument in [instrument.name for instrument in topology.instruments]:
         require_own(access, str(filing.instrument))
     return receive(
         services.ops_db.engine,

@@ -12,17 +12,17 @@ from starlette.responses import Response
 
 from include.access.roles import Action
 from include.api.access import Access, may
+from include.api.bodies import JsonRoute
 from include.api.documentation import problems
 from include.api.etags import answered
 from include.api.paging import Listing, Page, WantedPage, moment, uuid
-from include.api.parameters import Filter
+from include.api.parameters import Filter, InstrumentName, When
 from include.api.problems import ProblemError
 from include.api.routes.packages import FILES, PackagedFile
 from include.api.services import services_of
-from include.registration.conf import Moment, Name
 from include.registration.observations import Change, finish_observation, start_observation
 
-router = APIRouter(prefix="/observations", tags=["observations"])
+router = APIRouter(prefix="/observations", tags=["observations"], route_class=JsonRoute)
 
 OBSERVATION_EXAMPLE: dict[str, Any] = {
     "id": "6f1c2f0e-9d5b-4a52-8f0a-3c1d2e4b5a69",
@@ -53,8 +53,8 @@ class Start(BaseModel):
         extra="forbid", json_schema_extra={"example": {"instrument": "primecam", "started_at": "2026-04-01T03:20:00Z"}}
     )
 
-    instrument: Name
-    started_at: Moment
+    instrument: InstrumentName
+    started_at: When
 
 
 class Finish(BaseModel):
@@ -62,7 +62,7 @@ class Finish(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"finished_at": "2026-04-01T04:00:00Z"}})
 
-    finished_at: Moment
+    finished_at: When
 
 
 QUERY = """

@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from include.access.roles import Action
 from include.api.access import Access, may
+from include.api.bodies import JsonRoute
 from include.api.documentation import problems
 from include.api.etags import answered
 from include.api.paging import Listing, Page, WantedPage, whole_number
-from include.api.parameters import WITHOUT_NUL, Filter, Number
+from include.api.parameters import WITHOUT_NUL, Filter, Number, When
 from include.api.problems import ProblemError, not_found
 from include.api.services import services_of
 from include.errors import BadInputError
@@ -30,9 +31,8 @@ from include.lifecycle.staging_jobs import (
     request_staging,
 )
 from include.ops_db.states import StagingState
-from include.registration.conf import Moment
 
-router = APIRouter(prefix="/staging-jobs", tags=["staging jobs"])
+router = APIRouter(prefix="/staging-jobs", tags=["staging jobs"], route_class=JsonRoute)
 
 Word = Annotated[str, Field(min_length=1, max_length=300, pattern=WITHOUT_NUL)]
 Reason = Annotated[str, Field(max_length=1000, pattern=WITHOUT_NUL)]
@@ -56,7 +56,7 @@ class Wish(BaseModel):
     subjects: list[Word] = Field(min_length=1, max_length=1000)
     """Packages, UUIDs of observations, or an instrument and when its observations began: `primecam:2026-11-20`."""
     location: Word
-    until: Moment
+    until: When
     reason: Reason = ""
     may_wait: bool = False
     """Also if there is no room for it now, or no archive has it yet."""
@@ -67,7 +67,7 @@ class Extension(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"until": "2027-01-31T00:00:00Z"}})
 
-    until: Moment
+    until: When
     reason: Reason = ""
 
 
