@@ -6,11 +6,9 @@ Nothing is read here but ops-db. See `packaging.py`, whose `plan` this is.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any, cast
-from uuid import UUID
 
-from sqlalchemy import CursorResult, Row, select, text
+from sqlalchemy import CursorResult, select, text
 from sqlalchemy.orm import Session
 
 from include.errors import TransientError
@@ -19,63 +17,11 @@ from include.operations.planning import NewOperation, want
 from include.operations.stage import Planning
 from include.ops_db.tables import RawDataPackage
 from include.plurals import counted
+from include.stages.filed_groups import FILES_A_PLAN, FiledFile, Group, files_of, ready_groups
 from include.topology import OperationKind
 
 SHORT_ID = 8
 """How much of an observation's UUID stands in a package's name."""
-GROUPS_A_PLAN = 1000
-FILES_A_PLAN = 50_000
-"""The rest comes with the next plan. No starvation: of every group that is ready at least one package is cut."""
-
-READY_GROUPS = text(
-    """
-    select f.executed_obs_unit_id as observation_id, f.instrument_module_id as module_id
-    from raw_data_file f join executed_obs_unit o on o.id = f.executed_obs_unit_id
-    where f.data_location_id = :here and f.raw_data_package_id is null
-    group by f.executed_obs_unit_id, f.instrument_module_id, o.finished_at
-    having o.finished_at is not null or count(*) >= :max_files or sum(f.size_bytes) >= :max_bytes
-      or min(f.filed_at) <= :waited_since
-    order by min(f.filed_at), f.executed_obs_unit_id, f.instrument_module_id
-    limit :most
-    """
-)
-
-# Numbers are given under this lock, for another SOURCE may hold files of the same observation. A filing that holds it
-# now rings the bell once it is through.
-LOCK_OBSERVATIONS = text(
-    """
-    select id from executed_obs_unit where id = any(cast(:observation_ids as uuid[]))
-    order by id for no key update skip locked
-    """
-)
-
-GROUPS = text(
-    """
-    select ready.place, ready.observation_id, ready.module_id, o.started_at, o.finished_at is not null as is_finished,
-      i.name as instrument, m.name as module,
-      coalesce((
-        select max(p.number) from raw_data_package p
-        where p.executed_obs_unit_id = ready.observation_id and p.instrument_module_id = ready.module_id
-      ), 0) as last_number
-    from unnest(cast(:observation_ids as uuid[]), cast(:module_ids as bigint[]))
-      with ordinality as ready(observation_id, module_id, place)
-    join executed_obs_unit o on o.id = ready.observation_id
-    join instrument_module m on m.id = ready.module_id
-    join instrument i on i.id = m.instrument_id
-    """
-)
-
-FILES = text(
-    """
-    select ready.place, f.id, f.size_bytes, f.filed_at
-    from unnest(cast(:observation_ids as uuid[]), cast(:module_ids as bigint[]))
-      with ordinality as ready(observation_id, module_id, place)
-    join raw_data_file f on f.executed_obs_unit_id = ready.observation_id and f.instrument_module_id = ready.module_id
-      and f.data_location_id = :here and f.raw_data_package_id is null
-    order by ready.place, f.path collate "C"
-    limit :most
-    """
-)
 
 ASSIGN_FILES = text(
     """
@@ -94,15 +40,6 @@ FORGOTTEN = text(
     order by p.id limit :most
     """
 )
-
-
-@dataclass(frozen=True, slots=True)
-class FiledFile:
-    """A file that is in no package yet."""
-
-    id: UUID
-    size_bytes: int
-    filed_at: datetime
 
 
 @dataclass(slots=True)
@@ -156,53 +93,21 @@ def cut_packages(planning: Planning) -> None:
 def _cuts(planning: Planning) -> list[_Cut]:
     policy = planning.topology.policy
     waited_since = planning.now - timedelta(seconds=policy.package_max_age_seconds)
-    groups = _ready_groups(planning, waited_since=waited_since)
-    if not groups:
-        return []
-    most = max(FILES_A_PLAN, policy.package_max_files)
-    rows = planning.session.execute(FILES, _named(groups) | {"here": planning.data_location_id, "most": most}).all()
-    incomplete_place = rows[-1].place if len(rows) == most else None
     cuts: list[_Cut] = []
-    for place, members in groupby(rows, key=lambda row: cast(int, row.place)):
-        group = groups[place - 1]
-        files = (FiledFile(row.id, row.size_bytes, row.filed_at) for row in members)
+    for group, files, more_follow in files_of(planning, ready_groups(planning, waited_since=waited_since)):
         made = 0
         for portion in portions(files, max_bytes=policy.package_max_bytes, max_files=policy.package_max_files):
-            why = _why_now(portion, group, waited_since=waited_since, more_follow=place == incomplete_place)
+            why = _why_now(portion, group, waited_since=waited_since, more_follow=more_follow)
             if why is not None:
                 made += 1
                 package = _package(planning, group, portion, number=group.last_number + made)
                 cuts.append(_Cut(package, portion, why))
-    _tell_apart(planning.session, cuts)
+    if cuts:
+        _tell_apart(planning.session, cuts)
     return cuts
 
 
-def _ready_groups(planning: Planning, *, waited_since: datetime) -> list[Row[Any]]:
-    """Observations and modules with something to cut, longest waiting first, their observations locked."""
-    session, policy = planning.session, planning.topology.policy
-    ready = session.execute(
-        READY_GROUPS,
-        {
-            "here": planning.data_location_id,
-            "max_files": policy.package_max_files,
-            "max_bytes": policy.package_max_bytes,
-            "waited_since": waited_since,
-            "most": GROUPS_A_PLAN,
-        },
-    ).all()
-    locked = set(session.scalars(LOCK_OBSERVATIONS, {"observation_ids": [row.observation_id for row in ready]}))
-    ready = [row for row in ready if row.observation_id in locked]
-    return sorted(session.execute(GROUPS, _named(ready)).all(), key=lambda row: cast(int, row.place))
-
-
-def _named(groups: Sequence[Row[Any]]) -> dict[str, object]:
-    return {
-        "observation_ids": [group.observation_id for group in groups],
-        "module_ids": [group.module_id for group in groups],
-    }
-
-
-def _why_now(portion: Portion, group: Row[Any], *, waited_since: datetime, more_follow: bool) -> str | None:
+def _why_now(portion: Portion, group: Group, *, waited_since: datetime, more_follow: bool) -> str | None:
     """Say why a portion becomes a package now; None if it does not."""
     if portion.is_full:
         return "it is full"
@@ -215,7 +120,7 @@ def _why_now(portion: Portion, group: Row[Any], *, waited_since: datetime, more_
     return None
 
 
-def _package(planning: Planning, group: Row[Any], portion: Portion, *, number: int) -> RawDataPackage:
+def _package(planning: Planning, group: Group, portion: Portion, *, number: int) -> RawDataPackage:
     started_at = group.started_at.astimezone(UTC)
     short_id = str(group.observation_id)[:SHORT_ID]
     package = RawDataPackage(

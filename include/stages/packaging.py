@@ -29,23 +29,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, cast
 
-from sqlalchemy import CursorResult, select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from include.errors import (
     FileChangedError,
     IntegrityError,
     LeaseLostError,
-    MissingFileError,
     NoSpaceError,
     PermanentError,
-    TopologyError,
     TransientError,
     WrongHostError,
 )
-from include.integrity.manifest import PackageManifest
 from include.integrity.package import PackageStream, SourceFile, write_package
 from include.lifecycle.failover import buffers_of, by_health
 from include.lifecycle.leftovers import sweep_parts
@@ -53,47 +49,16 @@ from include.lifecycle.lost import record_lost
 from include.lifecycle.room import release_room, reserve_room
 from include.operations.decide import sentence
 from include.operations.stage import Done, FailedWith, Planning, Work
+from include.ops_db.made_packages import record_cannot_be_made, record_made
 from include.ops_db.tables import ExecutedObsUnit, RawDataFile, RawDataPackage
 from include.plurals import counted
+from include.stages.as_filed import require_as_filed
 from include.stages.cutting import cut_packages
 from include.stages.remaking import MadeBefore, recorder, without_raw_files
 from include.storage.disk import DiskStorage
 from include.topology import DataLocation, OperationKind
 
 KIND = OperationKind.PACKAGING
-
-NAMED_FILES = 5
-"""In a sentence about files that are not as they were filed: enough to see what happened, short enough to read."""
-
-RECORD_PACKAGE = text(
-    """
-    update raw_data_package set
-      state = 'waiting', packaged_at = now(), size_bytes = :size_bytes, checksum = :checksum,
-      block_bytes = :block_bytes, block_checksums = :block_checksums
-    where id = :package_id and packaged_at is null and state in ('waiting', 'failed')
-    """
-)
-
-RECORD_MEMBERS = text(
-    """
-    update raw_data_file f set offset_bytes = found.offset_bytes, checksum = found.checksum
-    from unnest(cast(:ids as uuid[]), cast(:sizes as bigint[]), cast(:offsets as bigint[]), cast(:checksums as text[]))
-      as found(id, size_bytes, offset_bytes, checksum)
-    where f.id = found.id and f.raw_data_package_id = :package_id and f.size_bytes = found.size_bytes
-      and coalesce(f.checksum, found.checksum) = found.checksum
-    """
-)
-
-RECORD_COPY = text(
-    """
-    insert into physical_copy (raw_data_package_id, data_location_id, path, size_bytes, status, checksum)
-    select :package_id, l.id, :path, :size_bytes, 'present', :checksum from data_location l where l.full_name = :buffer
-    """
-)
-
-RECORD_FAILURE = text(
-    "update raw_data_package set state = 'failed' where id = :package_id and packaged_at is null and state = 'waiting'"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +100,7 @@ def run(work: Work) -> Done:
             f"{work.location.full_name} is no folder of {work.host}: raw files are read where they lie."
         )
     with _blaming_files(work, package):
-        _require_as_filed(source, package.files)
+        require_as_filed(source, package.files)
         stream = write_package(
             package.files, open_file=source.open, modified_at=int(package.started_at.astimezone(UTC).timestamp())
         )
@@ -153,7 +118,9 @@ def run(work: Work) -> Done:
         explanation=f"Package {package.name} ({counted(len(manifest.members), 'file')}, {manifest.size_bytes:,} bytes)"
         f" is in {written.buffer.full_name}; bundling takes it from there.{written.why_not_another}",
         size_bytes=manifest.size_bytes,
-        record=lambda session: _record(session, package=package, manifest=manifest, buffer=written.buffer),
+        record=lambda session: record_made(
+            session, package.id, manifest=manifest, path=package.path, buffer=written.buffer.full_name
+        ),
     )
 
 
@@ -198,38 +165,7 @@ def _blaming_files(work: Work, package: _Package) -> Iterator[None]:
             f"Package {package.name} cannot be made at {work.location.full_name}: {sentence(error)}"
             " Let the instrument put back what it filed; other content may be filed under another path."
         )
-        raise FailedWith(told, record=lambda session: _record_failure(session, package)) from error
-
-
-def _record_failure(session: Session, package: _Package) -> None:
-    session.execute(RECORD_FAILURE, {"package_id": package.id})
-
-
-def _require_as_filed(source: DiskStorage, files: tuple[SourceFile, ...]) -> None:
-    """Name everything that is wrong at first sight, before 50 GB are written in vain."""
-    missing: list[str] = []
-    changed: list[str] = []
-    for file in files:
-        found = source.stat(file.path)
-        if found is None:
-            missing.append(repr(file.path))
-        elif found.size_bytes != file.size_bytes:
-            changed.append(f"{file.path!r} ({file.size_bytes:,} bytes filed, {found.size_bytes:,} there)")
-    if missing:
-        also = f" Changed after they were filed: {_listed(changed)}." if changed else ""
-        are = "is" if len(missing) == 1 else "are"
-        raise MissingFileError(
-            f"{len(missing)} of {counted(len(files), 'file')} {are} missing: {_listed(missing)}.{also}"
-        )
-    if changed:
-        raise FileChangedError(
-            f"{len(changed)} of {counted(len(files), 'file')} changed after being filed: {_listed(changed)}."
-        )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED_FILES} more" if len(names) > NAMED_FILES else ""
-    return ", ".join(names[:NAMED_FILES]) + more
+        raise FailedWith(told, record=lambda session: record_cannot_be_made(session, package.id)) from error
 
 
 @dataclass(frozen=True)
@@ -304,26 +240,3 @@ def _write_to(work: Work, buffer: DataLocation, package: _Package, chunks: _Chun
     reserve_room(work, needed_bytes=size_bytes, what=what, space=storage.space, at=buffer.full_name)
     storage.write(package.path, chunks, size_bytes=size_bytes)
     release_room(work)
-
-
-def _record(session: Session, *, package: _Package, manifest: PackageManifest, buffer: DataLocation) -> None:
-    """Package first (the update locks it), then its files, then its copy."""
-    made = {"package_id": package.id, "size_bytes": manifest.size_bytes, "checksum": manifest.checksum}
-    blocks = {"block_bytes": manifest.block_bytes, "block_checksums": list(manifest.block_checksums)}
-    if _changed(session, RECORD_PACKAGE, made | blocks) != 1:
-        raise TransientError(f"Package {package.name} was made by somebody else meanwhile.")
-    members = {
-        "package_id": package.id,
-        "ids": [member.raw_data_file_id for member in manifest.members],
-        "sizes": [member.size_bytes for member in manifest.members],
-        "offsets": [member.offset_bytes for member in manifest.members],
-        "checksums": [member.checksum for member in manifest.members],
-    }
-    if _changed(session, RECORD_MEMBERS, members) != len(manifest.members):
-        raise TransientError(f"Files of package {package.name} were filed anew while they were packaged.")
-    if _changed(session, RECORD_COPY, made | {"path": package.path, "buffer": buffer.full_name}) != 1:
-        raise TopologyError(f"ops-db does not know the location {buffer.full_name}: run `dts topology apply` first.")
-
-
-def _changed(session: Session, statement: Any, values: dict[str, object]) -> int:
-    return cast(CursorResult[Any], session.execute(statement, values)).rowcount

@@ -86,7 +86,7 @@ def test_files_filed_after_the_end_become_a_further_package(observatory: Observa
 def test_what_one_plan_cannot_take_comes_with_the_next(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.stages.cutting.FILES_A_PLAN", 3)
+    monkeypatch.setattr("include.stages.filed_groups.FILES_A_PLAN", 3)
     observatory = Observatory.build(engine, tmp_path / "observatory", package_max_files=2)
     file_observation(observatory, {str(number): b"" for number in range(7)})
     plans = 0
