@@ -1,4 +1,4 @@
-"""DataTransfers on their way: which wait at a location, which packages have yet to arrive, and what has happened.
+"""DataTransfers on their way: which packages have yet to arrive, and what has happened.
 
 A package counts as arrived once unpacking recorded a verified copy of it at the destination after the transfer was
 made. So a transfer that is sent back because of one bad package does not touch the others again, wherever they are by
@@ -6,7 +6,6 @@ then. One whose copy at the origin is corrupt or gone holds up nobody: the trans
 is repaired it leaves with another bundle.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,55 +14,15 @@ from sqlalchemy.orm import Session
 
 from include.errors import BadInputError, PermanentError, TransientError
 from include.ops_db.states import CopyStatus, WorkStatus
-from include.topology import OperationKind
-
-MOST_A_PLAN = 2000
 
 _BAD = frozenset({CopyStatus.CORRUPT, CopyStatus.MISSING, CopyStatus.DELETED})
 
-_ARRIVED = """
+ARRIVED = """
 exists (select from physical_copy c where c.raw_data_package_id = m.raw_data_package_id
   and c.data_location_id = t.destination_location_id
   and c.status not in ('corrupt', 'missing') and c.verified_at >= t.created_at)
 """
-
-
-def _waiting(condition: str, *, lane: str) -> TextClause:
-    return text(
-        f"""
-        with waiting as (
-          select t.* from data_transfer t
-          join data_location sender on sender.id = t.origin_location_id
-          join data_location receiver on receiver.id = t.destination_location_id
-          where {lane} and {condition}
-            and not exists (select from operation o where o.data_transfer_id = t.id and o.kind = :kind
-              and (o.data_location_id = :here and o.status not in ('completed', 'cancelled')
-                or o.status in ('scheduled', 'in_progress')))
-          order by t.id limit :most
-        )
-        select t.id, origin.full_name as origin, target.full_name as destination, count(p.id) as package_count,
-          coalesce(sum(p.size_bytes), 0) as size_bytes
-        from waiting t
-        join data_location origin on origin.id = t.origin_location_id
-        join data_location target on target.id = t.destination_location_id
-        left join data_transfer_package_member m
-          on m.data_transfer_package_id = t.data_transfer_package_id and not {_ARRIVED}
-        left join raw_data_package p on p.id = m.raw_data_package_id
-        group by t.id, origin.full_name, target.full_name order by t.id
-        """  # noqa: S608 - put together from constants of this file
-    )
-
-
-# The lane of the destination does what is pulled; the origin's what it pushes. If the route was turned round, only what
-# the other lane is at work on is waited for: the rest may have no worker any more, or have failed for good.
-_TO_TRANSFER = _waiting(
-    "t.transfer_status = 'pending'",
-    lane="""((t.destination_location_id = :here and sender.full_name <> all(:pushed_to_here))
-            or (t.origin_location_id = :here and receiver.full_name = any(:pushed_from_here)))""",
-)
-_TO_UNPACK = _waiting(
-    "t.transfer_status = 'completed' and t.unpacking_status = 'pending'", lane="t.destination_location_id = :here"
-)
+"""Of a member `m` of the bundle of a transfer `t`."""
 
 _TRANSFER = text(
     """
@@ -90,7 +49,7 @@ _PACKAGES = text(
     left join physical_copy sent on sent.raw_data_package_id = p.id and sent.data_location_id = t.origin_location_id
     left join physical_copy here on here.raw_data_package_id = p.id
       and here.data_location_id = t.destination_location_id
-    where t.id = :transfer and not {_ARRIVED}
+    where t.id = :transfer and not {ARRIVED}
     order by p.id
     """  # noqa: S608 - the same
 )
@@ -126,33 +85,6 @@ _SEND_BACK = text(
     where id = :transfer and transfer_status = 'completed' and unpacking_status = 'pending'
     """
 )
-
-
-# The next one of the same route that nobody has taken up.
-_NEXT_OF_ROUTE = text(
-    """
-    select o.id from operation o
-    join data_transfer t on t.id = o.data_transfer_id
-    join operation done on done.id = :operation
-    join data_transfer before on before.id = done.data_transfer_id
-    where o.kind = 'transfer' and o.data_location_id = done.data_location_id and o.status = 'pending'
-      and (o.not_before is null or o.not_before <= now())
-      and (t.origin_location_id, t.destination_location_id)
-        = (before.origin_location_id, before.destination_location_id)
-    order by o.priority desc, o.id limit 1
-    """
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaitingTransfer:
-    """A DataTransfer without an operation; count and size (bytes) of the packages that have yet to arrive."""
-
-    id: int
-    origin: str
-    destination: str
-    package_count: int
-    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,39 +127,6 @@ class TransferOnItsWay:
     """No other one has ended at this destination since midnight (UTC)."""
     packages: tuple[ExpectedPackage, ...]
     """By id."""
-
-
-def waiting_transfers(
-    session: Session,
-    *,
-    kind: OperationKind,
-    data_location_id: int,
-    pushed_from_here: Sequence[str] = (),
-    pushed_to_here: Sequence[str] = (),
-) -> list[WaitingTransfer]:
-    """Return what waits for an operation of `kind` (transfer or unpacking) in a location's lane, oldest first.
-
-    `pushed_from_here` and `pushed_to_here` name the other ends of routes whose origin does the transfer.
-    """
-    statement = _TO_TRANSFER if kind is OperationKind.TRANSFER else _TO_UNPACK
-    values: dict[str, object] = {"here": data_location_id, "kind": kind, "most": MOST_A_PLAN}
-    if kind is OperationKind.TRANSFER:
-        values |= {"pushed_from_here": list(pushed_from_here), "pushed_to_here": list(pushed_to_here)}
-    return [
-        WaitingTransfer(
-            id=row.id,
-            origin=row.origin,
-            destination=row.destination,
-            package_count=row.package_count,
-            size_bytes=int(row.size_bytes),
-        )
-        for row in session.execute(statement, values)
-    ]
-
-
-def next_of_route(session: Session, operation_id: int) -> int | None:
-    """Return the due pending transfer operation of the same route that comes first, None if there is none."""
-    return session.scalars(_NEXT_OF_ROUTE, {"operation": operation_id}).one_or_none()
 
 
 def load_transfer(session: Session, data_transfer_id: int) -> TransferOnItsWay:

@@ -1,8 +1,7 @@
 """Gathering packages into bundles, and bundles' turns: the `plan` of `bundling.py`. Nothing is touched but ops-db."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import cast
 
 from sqlalchemy import func, insert, select, text
@@ -15,35 +14,9 @@ from include.operations.stage import Planning
 from include.ops_db.places import location_id
 from include.ops_db.reservations import sweep
 from include.ops_db.tables import DataLocation, DataTransferPackage, DataTransferPackageMember
-from include.ops_db.urgency import URGENT_PACKAGES
-from include.stages.leaving import Leaving, LeavingPackage, leaving
+from include.stages.leaving import Leaving, leaving
+from include.stages.open_bundles import Bundle, open_bundles
 from include.topology import OperationKind
-
-# The lock waits for a `run` that is just closing one; what it closed is no longer seen.
-LOCK_OPEN_BUNDLES = text(
-    """
-    select id from data_transfer_package where origin_location_id = :here and state = 'open'
-    order by id for no key update
-    """
-)
-
-# Read after the lock. A bundle that is being closed takes nothing more, so that `run` can say what is in it.
-OPEN_BUNDLES = text(
-    f"""
-    select b.id, target.full_name as destination, target.site, b.is_primary, b.is_urgent, b.closes_at,
-      exists (select from data_transfer_package_member m where m.data_transfer_package_id = b.id
-        and m.raw_data_package_id in ({URGENT_PACKAGES})) as holds_urgent,
-      coalesce((select sum(p.size_bytes) from data_transfer_package_member m join raw_data_package p
-        on p.id = m.raw_data_package_id where m.data_transfer_package_id = b.id), 0) as size_bytes,
-      o.id is not null as has_operation, coalesce(o.status in ('pending', 'scheduled'), true) as takes_more
-    from data_transfer_package b
-    join data_location target on target.id = b.destination_location_id
-    left join operation o on o.kind = 'bundling' and o.data_transfer_package_id = b.id
-      and o.data_location_id = b.origin_location_id and o.status not in ('completed', 'cancelled')
-    where b.id = any(:ids) and b.state = 'open'
-    order by b.id
-    """  # noqa: S608 - put together from constants
-)
 
 # Bytes of bundles that wait for their transfer, or are being transferred.
 AHEAD = text(
@@ -82,58 +55,13 @@ DUE_AT_ONCE = text(
 )
 
 
-@dataclass
-class _Bundle:
-    """An open bundle while a plan fills it."""
-
-    id: int
-    destination: str
-    site: str
-    is_primary: bool
-    closes_at: datetime
-    is_urgent: bool = False
-    """It holds what overtakes, and is closed at once."""
-    row_is_urgent: bool = False
-    """It was opened for that: beside it, one for others may be open."""
-    size_bytes: int = 0
-    has_operation: bool = False
-    takes_more: bool = True
-    is_full: bool = False
-    why_not_another: str = ""
-    """Why it does not go to the buffer that comes first."""
-    added: list[LeavingPackage] = field(default_factory=list)
-
-    def is_for(self, departure: Leaving, package: LeavingPackage, *, landing: Mapping[str, Choice]) -> bool:
-        """Tell whether such a package belongs into it, and it still takes any. Where nothing new lands, it does not."""
-        lands_there = self.site in landing and landing[self.site].buffer.full_name == self.destination
-        fits = lands_there and self.site in departure.sites and self.is_primary == departure.is_primary
-        return fits and self.row_is_urgent == package.is_urgent and self.takes_more and not self.is_full
-
-    @property
-    def why_closed(self) -> str | None:
-        """Why it is closed at once; None: it stays open."""
-        if self.is_urgent:
-            return f"Its bundle to {self.destination} holds what overtakes; it is closed next."
-        return f"Its bundle to {self.destination} is full; it is closed next." if self.is_full else None
-
-    def offer(self, package: LeavingPackage, *, max_bytes: int) -> bool:
-        """Take the package if there is room; full is also who has no room for the next in line."""
-        if self.size_bytes and self.size_bytes + package.size_bytes > max_bytes:
-            self.is_full = True
-            return False
-        self.added.append(package)
-        self.size_bytes += package.size_bytes
-        self.is_full = self.size_bytes >= max_bytes
-        return True
-
-
 def gather(planning: Planning) -> None:
     """Fill the open bundles of this buffer, open new ones, and want each of them closed in time."""
     sweep(planning.session, data_location_id=planning.data_location_id)
     leaving_from_here = list(leaving(planning))  # locks packages: before bundles, and bundles before operations
     sites = dict.fromkeys(site for departure in leaving_from_here for site in departure.sites)
     landing = {site: _landing(planning, site) for site in sites}
-    bundles = _open_bundles(planning)
+    bundles = open_bundles(planning)
     for departure in leaving_from_here:
         _fill(planning, bundles, departure, landing=landing)
     _write_members(planning.session, bundles)
@@ -144,29 +72,7 @@ def _landing(planning: Planning, site: str) -> Choice:
     return destination(planning.session, planning.topology, origin=planning.location.full_name, site=site)
 
 
-def _open_bundles(planning: Planning) -> list[_Bundle]:
-    session, max_bytes = planning.session, planning.topology.policy.bundle_max_bytes
-    ids = list(session.scalars(LOCK_OPEN_BUNDLES, _here(planning)))
-    return [
-        _Bundle(
-            id=row.id,
-            destination=row.destination,
-            site=row.site,
-            is_primary=row.is_primary,
-            closes_at=row.closes_at,
-            size_bytes=int(row.size_bytes),
-            has_operation=row.has_operation,
-            takes_more=row.takes_more,
-            # What was flagged after it was put into a bundle of others does not wait with them.
-            is_urgent=row.is_urgent or row.holds_urgent,
-            row_is_urgent=row.is_urgent,
-            is_full=row.size_bytes >= max_bytes,
-        )
-        for row in session.execute(OPEN_BUNDLES, {"ids": ids})
-    ]
-
-
-def _fill(planning: Planning, bundles: list[_Bundle], departure: Leaving, *, landing: Mapping[str, Choice]) -> None:
+def _fill(planning: Planning, bundles: list[Bundle], departure: Leaving, *, landing: Mapping[str, Choice]) -> None:
     """Share the packages among bundles to the sites. What finds no bundle waits until a full one is closed."""
     if not departure.packages:
         return
@@ -209,13 +115,13 @@ def _here(planning: Planning) -> dict[str, int]:
 
 def _opened(
     planning: Planning,
-    bundles: list[_Bundle],
+    bundles: list[Bundle],
     departure: Leaving,
     *,
     choices: Sequence[Choice],
     urgent: bool,
     far_ahead: frozenset[str],
-) -> _Bundle | None:
+) -> Bundle | None:
     """Open a bundle to the first of the choices that has none open, and not too much on its way; None if all have."""
     for choice in choices:
         there = choice.buffer.full_name
@@ -233,7 +139,7 @@ def _opened(
         )
         planning.session.add(row)
         planning.session.flush()
-        return _Bundle(
+        return Bundle(
             row.id,
             there,
             choice.buffer.site,
@@ -246,7 +152,7 @@ def _opened(
     return None
 
 
-def _write_members(session: Session, bundles: list[_Bundle]) -> None:
+def _write_members(session: Session, bundles: list[Bundle]) -> None:
     members = [
         {"data_transfer_package_id": bundle.id, "raw_data_package_id": package.id}
         for bundle in bundles
@@ -258,7 +164,7 @@ def _write_members(session: Session, bundles: list[_Bundle]) -> None:
         session.execute(SET_OUT, {"package_ids": set_out})
 
 
-def _want_closed(planning: Planning, bundles: list[_Bundle]) -> None:
+def _want_closed(planning: Planning, bundles: list[Bundle]) -> None:
     session, max_bytes = planning.session, planning.topology.policy.bundle_max_bytes
     closing = [(bundle.id, why) for bundle in bundles if (why := bundle.why_closed)]
     session.execute(CLOSE_SOON, {"ids": [bundle_id for bundle_id, _ in closing], "now": planning.now})

@@ -42,15 +42,13 @@ from include.operations.stage import Done, Planning, Work
 from include.ops_db.data_transfers import (
     ExpectedPackage,
     TransferOnItsWay,
-    WaitingTransfer,
     load_transfer,
-    next_of_route,
     record_transferred,
     still_coming,
-    waiting_transfers,
 )
 from include.ops_db.reservations import sweep
 from include.ops_db.states import WorkStatus
+from include.ops_db.waiting_transfers import WaitingTransfer, next_of_route, waiting_transfers
 from include.plurals import counted
 from include.stages.under_way import TimetableBegan, UnderWay
 from include.stages.ways import Way, pushed_from, pushed_to, runs_at, way_of

@@ -37,10 +37,10 @@ from include.ops_db.data_transfers import (
     load_transfer,
     record_unpacked,
     send_back,
-    waiting_transfers,
 )
 from include.ops_db.manifests import load_manifest
 from include.ops_db.states import CopyStatus, WorkStatus
+from include.ops_db.waiting_transfers import waiting_transfers
 from include.plurals import counted
 from include.storage.disk import DiskStorage
 from include.topology import OperationKind
