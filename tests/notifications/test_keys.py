@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from include.alarm_rules import Severity
+from include.cli.topology_changes import changes
 from include.errors import TopologyError
 from include.topology import Topology, parse_topology
 from tests.observatory import SANDBOX
@@ -63,3 +64,24 @@ def test_each_mistake_is_named_with_its_place(keys: dict[str, Any], words: list[
         topology(**keys)
     for word in words:
         assert word in str(raised.value)
+
+
+def test_the_example_in_the_observatorys_own_file_is_valid() -> None:
+    lines = (SANDBOX.parent / "ccat.yaml").read_text().splitlines()
+    begins = lines.index("# notifications:")
+    example = [line.removeprefix("# ") for line in lines[begins : lines.index("", begins)]]
+    found = topology(**yaml.safe_load("\n".join(example)))
+    assert [channel.name for channel in found.notifications.channels] == ["operations", "oncall"]
+
+
+def test_what_changes_is_shown_when_a_topology_is_applied() -> None:
+    before = topology(notifications={"channels": [SLACK]}).model_dump(mode="json")
+    muted = SLACK | {"least_severity": "critical"}
+    after = topology(alarms={"backlog": {"hours": 9}}, notifications={"channels": [muted, MAIL]})
+    assert list(changes(before, after.model_dump(mode="json"))) == [
+        "  alarms.backlog.hours: 24.0 -> 9.0",
+        "  notifications.channels.ops.least_severity: warning -> critical",
+        "+ notifications.channels.mail",
+    ]
+    older = {key: value for key, value in before.items() if key not in {"alarms", "notifications"}}
+    assert "+ notifications.channels.ops" in list(changes(older, before))
