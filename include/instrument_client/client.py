@@ -127,6 +127,7 @@ class Observation:
         self._module = module
         self._hashes = hashes
         self._began = time.monotonic()
+        self._is_finished = False
         client.spool.start(about)
         client.ring()
 
@@ -151,7 +152,7 @@ class Observation:
         self._client.ring()
 
     def finish(self, *, finished_at: datetime | None = None) -> None:
-        """Say that no more files come. The server hears of it once it has accepted those that came.
+        """Say that no more files come; the first end counts. The server hears of it once it has accepted all that came.
 
         Args:
             finished_at: with its zone; by default now. If the clock was set back since, it is as much later
@@ -167,6 +168,7 @@ class Observation:
                 f"finished_at {finished_at.isoformat()} lies before started_at {self._about.started_at}; correct one."
             )
         self._client.spool.finish(self._about, finished_at=_iso(finished_at, what="finished_at"))
+        self._is_finished = True
         self._client.ring()
 
     def _now(self) -> datetime:
@@ -178,6 +180,8 @@ class Observation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._is_finished:
+            return
         if kind is None:
             self.finish()
             return

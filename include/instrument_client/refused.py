@@ -41,7 +41,7 @@ def retry(folder: Folder) -> int:
         for path in folder.refused_segments():
             segment = folder.segment(path)
             files = tuple(_as_it_is(file, Path(segment.about.root)) for file in segment.files)
-            again = replace(segment, files=files, attempt=segment.attempt + 1, sentence="")
+            again = replace(segment, files=files, sentence="")
             write_whole(folder.next_path(segment.module), again.content())
             folder.remove(path)
             count += len(segment.files)

@@ -53,8 +53,6 @@ class Segment:
     about: About
     module: str
     files: tuple[File, ...]
-    attempt: int = 1
-    """How often a person had it filed."""
     is_hashed: bool = False
     """Each file is to have a checksum before it is filed."""
     sentence: str = ""
@@ -67,7 +65,6 @@ class Segment:
             {
                 "about": asdict(self.about),
                 "module": self.module,
-                "attempt": self.attempt,
                 "is_hashed": self.is_hashed,
                 "sentence": self.sentence,
             }
@@ -87,9 +84,11 @@ class Segment:
         return line_of(header) + b"".join(file.line() for file in self.files)
 
     def key(self) -> str:
-        """The Idempotency-Key: it follows from what is filed, so it is the same after every crash."""
-        again = f".{self.attempt}" if self.attempt > 1 else ""
-        return f"{self.about.observation}.{hashlib.sha256(self.body()).hexdigest()[:16]}{again}"
+        """The Idempotency-Key: it follows from what is filed, so it is the same after every crash.
+
+        What was refused and is filed again unchanged is the same filing for the server, which looks at it anew.
+        """
+        return f"{self.about.observation}.{hashlib.sha256(self.body()).hexdigest()[:16]}"
 
     def with_files(self, files: Iterable[File]) -> Segment:
         return replace(self, files=tuple(files))
@@ -139,12 +138,15 @@ def _object_of(line: bytes) -> dict[str, Any] | None:
 
 
 def about_of(content: bytes) -> tuple[About | None, str | None]:
-    """Return what an observation's file says: what it is, if that can be read, and when it finished, if it did."""
+    """Return what an observation's file says: what it is, if that can be read, and when it finished, if it did.
+
+    The first end counts: the server may know it already.
+    """
     about, finished_at = None, None
     for line in content.split(b"\n")[:-1]:
         value = _object_of(line) or {}
         if "finished_at" in value:
-            finished_at = str(value["finished_at"])
+            finished_at = finished_at or str(value["finished_at"])
         elif "observation" in value:
             about = About(**value)
     return about, finished_at

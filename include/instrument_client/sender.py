@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,8 @@ UNJUDGED_MAX = 32
 """So many filings of an observation may wait for their verdict; more files join the next one meanwhile."""
 FAILURES_MAX = 5
 """So many observations that fail one after the other, and it is not them but the server."""
-WAIT_SECONDS = 5
+WAIT_SECONDS = 2
+"""What is added meanwhile waits as long."""
 IDLE_SECONDS = 3600.0
 """An observation that goes on, but of which nothing waits, leaves the spool, and comes back with its next file."""
 
@@ -58,7 +60,6 @@ class Sender:
         self._posted: dict[Identity, _Posted] = {}
         self._pauses: dict[str, Pause] = {}
         self._idle_since: dict[str, float] = {}
-        self._may_wait = True
         self.notes: dict[str, str] = {}
         """Why an observation still waits, by UUID."""
 
@@ -69,7 +70,6 @@ class Sender:
             ServerAwayError: nothing can be sent now.
             SpoolError: the spool cannot be read.
         """
-        self._may_wait = True
         failures = 0
         folders = self._spool.folders()
         self._forget_all_but({folder.uuid for folder in folders})
@@ -96,6 +96,15 @@ class Sender:
                 failures += 1
                 if failures == FAILURES_MAX:
                     raise ServerAwayError(str(error)) from error
+
+    def has_a_verdict(self, *, unless: threading.Event) -> bool:
+        """Wait a moment at the server for the oldest verdict that is due; not if there is something to send."""
+        due = [posted for posted in self._posted.values() if not posted.pause.left_seconds()]
+        if due and not unless.is_set() and not self._stop.is_set():
+            with suppress(TryAgainError, RefusedError):  # the next round tells what is wrong with it
+                due[0].filing = self._verdict(due[0], wait_seconds=WAIT_SECONDS)
+                return due[0].filing.state != "received"
+        return False
 
     def close(self) -> None:
         """Close the connection."""
@@ -134,8 +143,8 @@ class Sender:
         try:
             if posted is None:
                 posted = self._post(folder, about, path)
-            elif not posted.pause.left_seconds():
-                posted.filing = self._verdict(posted)
+            elif posted.filing.state == "received" and not posted.pause.left_seconds():
+                posted.filing = self._verdict(posted, wait_seconds=0)
         except UnknownError as error:
             self._posted.pop(_identity(path), None)
             raise TryAgainError(str(error)) from error
@@ -155,7 +164,6 @@ class Sender:
         posted = _Posted(segment, filing)
         if filing.state == "received":
             self._posted[_identity(path)] = posted
-            posted.filing = self._verdict(posted)
         return posted
 
     def _again_if_unknown(self, about: About, ask: Callable[[], Filing]) -> Filing:
@@ -166,15 +174,15 @@ class Sender:
             self._server.start(about)
             return ask()
 
-    def _verdict(self, posted: _Posted) -> Filing:
-        wait_seconds, self._may_wait = (WAIT_SECONDS if self._may_wait else 0), False
+    def _verdict(self, posted: _Posted, *, wait_seconds: int) -> Filing:
         try:
             filing = self._server.verdict(posted.filing.id, wait_seconds=wait_seconds)
         except UnknownError:
             raise
         except RefusedError as error:
             raise TryAgainError(f"The verdict on filing {posted.filing.id} cannot be read: {error}") from error
-        posted.pause.fail()
+        if filing.state == "received":
+            posted.pause.fail()
         return filing
 
     def _judge(self, folder: Folder, path: Path, posted: _Posted) -> None:

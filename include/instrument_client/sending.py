@@ -51,7 +51,7 @@ def send(spool: Spool, settings: Settings, *, stop: threading.Event, bell: threa
     try:
         while not stop.is_set():
             bell.clear()
-            began = time.monotonic()
+            began = time.thread_time()
             sentence = ""
             try:
                 if not lock.take():
@@ -61,6 +61,8 @@ def send(spool: Spool, settings: Settings, *, stop: threading.Event, bell: threa
                     spool.sweep()
                 sender.round()
                 pause = Pause()
+                if sender.has_a_verdict(unless=bell):
+                    continue
             except ServerAwayError as error:
                 sentence = str(error)
                 pause.fail(at_least_seconds=error.after_seconds)
@@ -73,8 +75,8 @@ def send(spool: Spool, settings: Settings, *, stop: threading.Event, bell: threa
                 pause.fail()
             told = _tell(spool, settings, sentence, sender.notes, told)
             if not stop.wait(pause.left_seconds()):
-                # Looking takes a tenth of the time at most, however much waits.
-                bell.wait(max(LOOK_SECONDS, 10 * (time.monotonic() - began))) and stop.wait(GATHER_SECONDS)
+                # Looking takes a tenth of a processor at most, however much waits.
+                bell.wait(max(LOOK_SECONDS, 10 * (time.thread_time() - began))) and stop.wait(GATHER_SECONDS)
     finally:
         sender.close()
         lock.give_up()

@@ -58,7 +58,7 @@ class Server:
     def start(self, about: About) -> None:
         """Tell the server of an observation; it may know it. Raises RefusedError, TryAgainError."""
         value = {"instrument": about.instrument, "started_at": about.started_at}
-        self._ask("PUT", f"/observations/{about.observation}", json=value)
+        _require_about(about, self._ask("PUT", f"/observations/{about.observation}", json=value))
 
     def file(self, about: About, *, body: bytes, key: str) -> Filing:
         """File a segment; the same key again is the same filing. Raises RefusedError, TryAgainError."""
@@ -71,7 +71,8 @@ class Server:
 
     def finish(self, about: About, *, finished_at: str) -> None:
         """Say that no more files of an observation come. Raises RefusedError, TryAgainError."""
-        self._ask("POST", f"/observations/{about.observation}/finish", json={"finished_at": finished_at})
+        value = {"finished_at": finished_at}
+        _require_about(about, self._ask("POST", f"/observations/{about.observation}/finish", json=value))
 
     def close(self) -> None:
         """Close the connection."""
@@ -151,6 +152,11 @@ def _retry_after(headers: httpx.Headers) -> float:
 
 def _date(text: str) -> datetime:
     return parsedate_to_datetime(text)
+
+
+def _require_about(about: About, value: Mapping[str, Any]) -> None:
+    if value.get("id") != about.observation:
+        raise TryAgainError(f"The server's answer is not about observation {about.observation}: {str(value)[:200]}")
 
 
 def _filing_of(value: Mapping[str, Any]) -> Filing:

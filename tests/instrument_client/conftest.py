@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.instrument_client import Client, Settings, pause, sending
+from include.instrument_client import Client, Settings, pause, sender, sending
 from tests.instrument_client.contract_server import TOKEN, ContractServer, contract_server
 
 Written = Callable[..., Path]
@@ -22,6 +22,7 @@ def server() -> Iterator[ContractServer]:
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(sending, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(sender, "WAIT_SECONDS", 0)
     monkeypatch.setattr(pause.Pause.__init__, "__kwdefaults__", {"first_seconds": 0.05, "longest_seconds": 0.2})
 
 

@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.send(status, json.dumps(value).encode(), {"Content-Type": kind, **headers})
 
     def send(self, status: int, body: bytes, headers: dict[str, str], *, length: int | None = None) -> bool:
-        self.send_response(status)
+        self.send_response_only(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body) if length is None else length))
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.problem(404, f"Observation {observation} is unknown.")
         if what == "files":
             return self.file(observation)
-        return self.end(known, json.loads(self.body))
+        return self.end(observation, known, json.loads(self.body))
 
     def start(self, observation: str, known: dict[str, Any] | None, given: dict[str, Any]) -> bool:
         if known is None:
@@ -152,7 +152,10 @@ class Handler(BaseHTTPRequestHandler):
             filing = self.contract.filings[key]
             if filing.digest != digest:
                 return self.problem(409, f"The key {key} stands for another filing.")
-            return self.answer(200, filing.json())
+            if filing.state != "refused":
+                return self.answer(200, filing.json())
+            filing.state = "received"
+            return self.answer(202, filing.json(), Location=f"{PREFIX}/filings/{filing.id}")
         header, *files = [json.loads(line) for line in self.body.splitlines()]
         assert set(header) == {"instrument", "instrument_module", "data_location", "started_at"}
         paths = [file["path"] for file in files]
@@ -162,9 +165,10 @@ class Handler(BaseHTTPRequestHandler):
         self.contract.filings[key] = Filing(number, key, observation, digest, header, files)
         return self.answer(202, self.contract.filings[key].json(), Location=f"{PREFIX}/filings/{number}")
 
-    def end(self, known: dict[str, Any], given: dict[str, Any]) -> bool:
-        known["finished_at"] = given["finished_at"]
-        return self.answer(200, known)
+    def end(self, observation: str, known: dict[str, Any], given: dict[str, Any]) -> bool:
+        if known.setdefault("finished_at", given["finished_at"]) != given["finished_at"]:
+            return self.problem(409, f"Observation {observation} was finished at {known['finished_at']}.")
+        return self.answer(200, {"id": observation, **known})
 
     def log_message(self, *args: Any) -> None:
         pass

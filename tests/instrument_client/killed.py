@@ -26,6 +26,7 @@ from include.instrument_client.watched_layouts import PrimeCam
 CHANGES = ("mkdir", "rename", "replace", "unlink", "rmdir", "ftruncate", "fsync", "write")
 STARTED_AT = datetime(2026, 4, 1, 3, tzinfo=UTC)
 BAD = "bad.g3"
+MENDED = b"it is mended"
 
 
 @dataclass
@@ -68,13 +69,14 @@ def called(settings: Settings, number: int) -> Steps:
     yield observation
     yield lambda: observation().add(settings.root / "0.g3")
     yield lambda: observation().add(settings.root / "1.g3", settings.root / "2.g3")
-    yield sender.round
+    yield lambda: send(sender)
     yield lambda: observation().add(settings.root / BAD)
-    yield sender.round
+    yield lambda: send(sender)
+    yield lambda: (settings.root / BAD).write_bytes(MENDED)
     yield lambda: [retry(folder) for folder in client.spool.folders() if has_refused(folder)]
     yield lambda: observation().add(settings.root / "3.g3", module="mod350")
     yield lambda: observation().finish(finished_at=datetime(2026, 4, 1, 4, tzinfo=UTC))
-    yield sender.round
+    yield lambda: send(sender)
     yield client.spool.sweep
 
 
@@ -91,8 +93,14 @@ def watched(settings: Settings, number: int) -> Steps:
     watch = Watch(client, layout, directory=settings.root)
     yield watch.look
     yield watch.look
-    yield sender.round
+    yield lambda: send(sender)
     yield client.spool.sweep
+
+
+def send(sender: Sender) -> None:
+    """Send, and hear the verdicts."""
+    sender.round()
+    sender.round()
 
 
 def live(steps: Steps, progress: Path, death: Death) -> None:
@@ -133,6 +141,7 @@ def main() -> None:
         killed, at = 1, 0
         while killed:
             at, number = at + 1, number + 1
+            (settings.root / BAD).write_bytes(b"it is bad")
             progress = settings.spool.parent / f"progress-{number}"
             killed = in_a_child(partial(live, scenario(settings, number), progress, Death(at, is_torn=is_torn)))
             assert in_a_child(partial(live, scenario(settings, number), progress, Death(-1))) == 0

@@ -9,7 +9,7 @@ from uuid import UUID
 from include.instrument_client import Settings
 from tests.instrument_client.conftest import Written
 from tests.instrument_client.contract_server import ContractServer, Filing
-from tests.instrument_client.killed import BAD
+from tests.instrument_client.killed import BAD, MENDED
 
 FILES = ["0.g3", "1.g3", "2.g3", "3.g3", BAD]
 
@@ -18,7 +18,8 @@ def test_killed_at_every_change_of_the_spool_it_files_everything_once(
     settings: Settings, server: ContractServer, write: Written, tmp_path: Path
 ) -> None:
     def judge(filing: Filing) -> str | None:
-        return "it is bad." if filing.files[0]["path"] == BAD and not filing.key.endswith(".2") else None
+        file = filing.files[0]
+        return "it is bad." if file["path"] == BAD and file["size_bytes"] != len(MENDED) else None
 
     server.judge = judge
     for name in FILES:
