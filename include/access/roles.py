@@ -32,6 +32,7 @@ class Scope(StrEnum):
     READ = "read"
     FILE = "file"
     STAGE = "stage"
+    OPERATE = "operate"
 
 
 class Action(StrEnum):
@@ -54,6 +55,12 @@ class Action(StrEnum):
     READ_HISTORY = "read histories"
     READ_HEALTH = "read health"
     READ_DESCRIPTION = "read the description of the API"
+    OPEN_PAGE = "open the page"
+    READ_DELETIONS = "read deletions"
+    RETRY = "retry"
+    FLAG = "flag"
+    PIN = "pin"
+    ANSWER_BRAKE = "answer the brake"
 
     @property
     def scope(self) -> Scope:
@@ -68,11 +75,16 @@ _SCOPES = {
     Action.REQUEST_STAGING: Scope.STAGE,
     Action.EXTEND_STAGING: Scope.STAGE,
     Action.RELEASE_STAGING: Scope.STAGE,
+    Action.RETRY: Scope.OPERATE,
+    Action.FLAG: Scope.OPERATE,
+    Action.PIN: Scope.OPERATE,
+    Action.ANSWER_BRAKE: Scope.OPERATE,
 }
 
 _EVERYBODY: Mapping[Role, Reach] = dict.fromkeys(Role, Reach.ALL)
 _PEOPLE: dict[Role, Reach] = {role: Reach.ALL for role in Role if role is not Role.INSTRUMENT}
 _FILING: Mapping[Role, Reach] = {Role.INSTRUMENT: Reach.OWN, Role.ADMIN: Reach.ALL}
+_OPERATING: Mapping[Role, Reach] = {Role.OPERATOR: Reach.ALL, Role.ADMIN: Reach.ALL}
 _STAGING: Mapping[Role, Reach] = {Role.SCIENTIST: Reach.OWN, Role.OPERATOR: Reach.ALL, Role.ADMIN: Reach.ALL}
 
 PERMITTED: Mapping[Action, Mapping[Role, Reach]] = {
@@ -93,4 +105,10 @@ PERMITTED: Mapping[Action, Mapping[Role, Reach]] = {
     Action.READ_HISTORY: _PEOPLE,
     Action.READ_HEALTH: _PEOPLE,
     Action.READ_DESCRIPTION: _EVERYBODY,
+    Action.OPEN_PAGE: _EVERYBODY,
+    Action.READ_DELETIONS: _PEOPLE,
+    Action.RETRY: _OPERATING,
+    Action.FLAG: _OPERATING,
+    Action.PIN: _OPERATING,
+    Action.ANSWER_BRAKE: _OPERATING,
 }

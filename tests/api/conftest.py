@@ -17,6 +17,7 @@ from include.api.app import PREFIX, create_app
 from include.api.decisions import Decisions
 from include.api.ops_db import OpsDb
 from include.api.services import Services
+from include.page.app import add_page
 from tests.observatory import Observatory
 
 
@@ -41,7 +42,7 @@ class Api:
     def __post_init__(self) -> None:
         ops_db = OpsDb(lambda: self.engine)
         self.decisions = ImpatientDecisions(ops_db)
-        self.app = create_app(
+        app = create_app(
             Services(
                 ops_db=ops_db,
                 topology=lambda: self.observatory.topology,
@@ -50,6 +51,7 @@ class Api:
                 decisions=self.decisions,
             )
         )
+        self.app = add_page(app, stream_seconds=0)
         self.mounted = FastAPI()
         self.mounted.mount(PREFIX, self.app)
 

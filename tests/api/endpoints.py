@@ -20,6 +20,9 @@ VALUES = {
     "transfer": lambda: "1",
     "job": lambda: "1",
     "subject:path": lambda: "package:1",
+    "path:path": lambda: "index.html",
+    "brake": lambda: "1",
+    "pin": lambda: "1",
 }
 BODIES: dict[str, Any] = {
     "start": {"instrument": "primecam", "started_at": STARTED},
@@ -27,6 +30,11 @@ BODIES: dict[str, Any] = {
     "file": HEAD | {"files": inline(FILES)},
     "ask_for": {"subjects": ["package:1"], "location": "cologne_processing", "until": "2199-01-01T00:00:00Z"},
     "extend": {"until": "2199-01-01T00:00:00Z"},
+    "retry": {"operations": [1], "reason": "the disk is mended"},
+    "flag": {"reason": "a supernova"},
+    "pin": {"subject": "package:1", "reason": "it is being looked at"},
+    "answer_brake": {"answer": "refused", "reason": "not before the meeting"},
+    "lift_brake": {"reason": "the meeting is over"},
 }
 
 

@@ -32,6 +32,12 @@ explain                     R         R         R          -         R
 read histories              R         R         R          -         R
 read health                 R         R         R          -         R
 read the description of the API  R    R         R          R         R
+open the page               R         R         R          R         R
+read deletions              R         R         R          -         R
+retry                       -         -         W          -         W
+flag                        -         -         W          -         W
+pin                         -         -         W          -         W
+answer the brake            -         -         W          -         W
 """
 
 

@@ -1,0 +1,1 @@
+"""What the page asks for, beside the API, a file for each view."""
