@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -15,18 +14,11 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from sqlalchemy import create_engine
-
-from include.ops_db import migrate
-from include.ops_db.engine import CLIENT_OPTIONS
-from include.sandbox.postgres import Postgres
-from tests.lifecycle.machine.run import court, run
+from tests.lifecycle.machine.share import prove
 from tests.lifecycle.machine.tally import Tally
 
 HISTORIES = 10_000
 PROCESSES = 2
-AT_A_TIME = 500
-"""Hypothesis remembers each history of a run, and grows slower with them."""
 MEMORY = Path("/dev/shm")  # where there is one, files and database are made in memory
 
 
@@ -48,28 +40,6 @@ def main() -> int:
     total = sum(tallies, Tally())
     sys.stdout.write(report(total, seconds=time.monotonic() - began, number=number) + "\n")
     return 1 if total.wrong_deletions or total.wrong_refusals or total.broken else 0
-
-
-def prove(folder: Path, process: int, histories: int, number: int) -> Tally:
-    """Run a share of the histories; a wrong one is printed, and ends the share."""
-    own = folder / str(process)
-    own.mkdir()
-    with Postgres.running(own / "postgres") as postgres:
-        url = postgres.create_database("proof")
-        migrate.upgrade(url)
-        engine = create_engine(url, pool_size=10, connect_args=CLIENT_OPTIONS)
-        with court(engine, own / "observatory") as machine:
-            tally = machine.judge.tally
-            for begin in range(0, histories, AT_A_TIME):
-                try:
-                    some = min(AT_A_TIME, histories - begin)
-                    run(machine, histories=some, number=number + (process << 40) + (begin << 20))
-                except Exception:  # noqa: BLE001 - whatever it is, it is shown, and the proof has failed
-                    traceback.print_exc()
-                    tally.broken += 1
-                    break
-        engine.dispose()
-    return tally
 
 
 def report(tally: Tally, *, seconds: float, number: int) -> str:
