@@ -16,9 +16,9 @@ from pathlib import Path
 from .client import Client
 from .errors import WrongInputError
 from .folder import Folder
-from .lock import FolderGoneError, locked
+from .lock import FolderGoneError, SenderLock, locked
 from .refused import drop, has_refused, refused_folder, retry
-from .sending import SenderThread, send
+from .sending import LOCK, SenderThread, send
 from .settings import Settings
 from .spool import Spool
 from .status import Waiting, status_of
@@ -67,7 +67,7 @@ def send_all(given: Namespace, settings: Settings, stop: threading.Event) -> int
     settings = settings.checked()
     spool = Spool(settings.spool, limits=settings.limits)
     if given.once is None:
-        send(spool, settings, stop=stop, bell=threading.Event())
+        send(spool, settings, lock=SenderLock(spool.path / LOCK), stop=stop, bell=threading.Event())
         return OK
     sender, until = SenderThread(spool, settings), time.monotonic() + given.once
     sender.ring()

@@ -43,9 +43,8 @@ class SenderState:
     """Why an observation still waits, by UUID."""
 
 
-def send(spool: Spool, settings: Settings, *, stop: threading.Event, bell: threading.Event) -> None:
+def send(spool: Spool, settings: Settings, *, lock: SenderLock, stop: threading.Event, bell: threading.Event) -> None:
     """Send until `stop` is set. Waits for its turn while another process sends. Raises nothing."""
-    lock = SenderLock(spool.path / LOCK)
     sender = Sender(spool, settings, stop=stop)
     pause, told = Pause(), None
     try:
@@ -113,10 +112,12 @@ class SenderThread:
     def __init__(self, spool: Spool, settings: Settings) -> None:
         self._spool = spool
         self._settings = settings
+        self._lock = SenderLock(spool.path / LOCK)
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, as a forked child must."""
+        """Begin anew, as a forked child must. Its parent's lock is open in it, and would outlast the parent."""
+        self._lock.give_up()
         self._stop = threading.Event()
         self._bell = threading.Event()
         self._thread: threading.Thread | None = None
@@ -124,12 +125,12 @@ class SenderThread:
     def ring(self) -> None:
         """Have what waits sent now; the thread is started where there is none."""
         if self._thread is None or not self._thread.is_alive():
-            arguments = {"stop": self._stop, "bell": self._bell}
-            self._thread = threading.Thread(
-                target=send, args=(self._spool, self._settings), kwargs=arguments, name="dts-file sender", daemon=True
-            )
+            self._thread = threading.Thread(target=self._send, name="dts-file sender", daemon=True)
             self._thread.start()
         self._bell.set()
+
+    def _send(self) -> None:
+        send(self._spool, self._settings, lock=self._lock, stop=self._stop, bell=self._bell)
 
     def stop(self, *, seconds: float) -> None:
         """Stop, and wait for it that long: it may hang in a request."""
