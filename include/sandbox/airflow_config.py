@@ -17,10 +17,10 @@ from include.sandbox.state import User
 
 @dataclass(frozen=True)
 class Secrets:
-    """Keys of one run. 32 random bytes each."""
+    """Keys of one run."""
 
     fernet_key: str = field(default_factory=lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(64))
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
 
@@ -91,7 +91,7 @@ class AirflowConfig:
 
     def control(self, home: Path) -> dict[str, str]:
         """Return what api-server, scheduler, dag-processor and triggerer get."""
-        settings: dict[tuple[str, str], str | int | bool] = {
+        settings: dict[tuple[str, str], str | float | bool] = {
             ("database", "sql_alchemy_conn"): self.metadata_url,
             ("core", "fernet_key"): self.secrets.fernet_key,
             ("api_auth", "jwt_secret"): self.secrets.jwt_secret,
@@ -103,10 +103,12 @@ class AirflowConfig:
             ("api", "workers"): 1,
             ("core", "simple_auth_manager_users"): ",".join(f"{user.name}:{user.role}" for user in self.users),
             ("core", "simple_auth_manager_passwords_file"): str(self.passwords_file),
-            # 5 burns a core.
-            ("dag_processor", "min_file_process_interval"): 30,
+            # A file that changes is parsed at once; to parse the others again every 30 s would take a sixth of a core.
+            ("dag_processor", "min_file_process_interval"): 600,
             # Global, not per queue: a 45 s link cut against 20 s made two live copies of a task (seconds).
             ("scheduler", "task_instance_heartbeat_timeout"): 60,
+            # How long it rests when nothing is to be done: a package on its way waits for some thirty looks (seconds).
+            ("scheduler", "scheduler_idle_sleep_time"): 0.4,
             # Waiting in the queue longer counts as stuck, and fails without running: above any outage here (seconds).
             ("scheduler", "task_queued_timeout"): 6 * 3600,
             # Tasks of a lane without a worker may wait that long; their tokens must live as long (seconds).
@@ -146,5 +148,5 @@ def _bundle(folder: Path) -> dict[str, object]:
     }
 
 
-def _variables(settings: Mapping[tuple[str, str], str | int | bool]) -> dict[str, str]:
+def _variables(settings: Mapping[tuple[str, str], str | float | bool]) -> dict[str, str]:
     return {f"AIRFLOW__{section.upper()}__{key.upper()}": str(value) for (section, key), value in settings.items()}

@@ -10,7 +10,7 @@ from include.sandbox.accounts import Account, private_file, private_folder
 from include.sandbox.accounts_of_sites import Accounts
 from include.sandbox.airflow_config import AirflowConfig
 from include.sandbox.api import AirflowApi
-from include.sandbox.components import COMPONENTS, WORKER_MODULE, airflow_command, queues_of_host, worker_arguments
+from include.sandbox.components import COMPONENTS, PRELOADED, airflow_command, queues_of_host, worker_arguments
 from include.sandbox.connections import ops_db_connection, site_connections
 from include.sandbox.house import House
 from include.sandbox.layout import Layout
@@ -19,8 +19,10 @@ from include.sandbox.servers import Servers
 from include.sandbox.state import Worker
 from include.topology import Topology
 
-START_SECONDS = 180
+_START_SECONDS = 180
 """Generous: a cold start compiles, and the machine may be busy."""
+_POLL_SECONDS = 0.3
+"""Each question costs the api-server what the others need to start."""
 _STOP_SECONDS = 5
 """Running tasks are not awaited for longer; ops-db takes their work back."""
 
@@ -62,10 +64,10 @@ class AirflowProcesses:
             SandboxError: one of them died or was too slow.
         """
         for name, daemon in self.components.items():
-            daemon.await_ready(lambda name=name: _is_healthy(api, name), timeout_seconds=START_SECONDS)  # type: ignore[misc]
+            await_airflow(daemon, lambda name=name: _is_healthy(api, name))  # type: ignore[misc]
             on_progress(name)
         for host, daemon in self.workers.items():
-            daemon.await_ready(lambda host=host: self._answers(host), timeout_seconds=START_SECONDS)  # type: ignore[misc]
+            await_airflow(daemon, lambda host=host: self._answers(host))  # type: ignore[misc]
             on_progress(f"worker {host}")
 
     def stop(self) -> None:
@@ -80,9 +82,8 @@ class AirflowProcesses:
         """Start a worker that was stopped or killed, and return once it answers."""
         if self._daemon(host).is_alive():
             raise SandboxError(f"The worker {host} is running.")
-        self.workers[host] = Daemon.start(
-            self._worker(host), ready=lambda: self._answers(host), timeout_seconds=START_SECONDS
-        )
+        self.workers[host] = Daemon.launch(self._worker(host))
+        await_airflow(self.workers[host], lambda: self._answers(host))
 
     def stop_worker(self, host: str) -> None:
         """Stop a worker; tasks that do not end within seconds are cut off."""
@@ -141,12 +142,17 @@ class AirflowProcesses:
             programs=self._house.programs,
             environment=environment,
             account=account,
-            module=WORKER_MODULE if name.startswith("worker-") else "airflow",
+            module=PRELOADED if name == "dag-processor" or name.startswith("worker-") else "airflow",
         )
 
     def _answers(self, host: str) -> bool:
         name = f"celery@{host}"
         return bool(self._celery.control.inspect(destination=[name], timeout=0.5).ping())
+
+
+def await_airflow(daemon: Daemon, ready: Callable[[], bool]) -> None:
+    """Return once something that Airflow is asked about one of its processes is so; raises like `await_ready`."""
+    daemon.await_ready(ready, timeout_seconds=_START_SECONDS, poll_seconds=_POLL_SECONDS)
 
 
 def _is_healthy(api: AirflowApi, component: str) -> bool:

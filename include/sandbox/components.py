@@ -16,7 +16,8 @@ COMPONENTS = {
 }
 """Arguments of `airflow` by name of the component."""
 
-WORKER_MODULE = "include.sandbox.preloaded_worker"
+PRELOADED = "include.sandbox.preloaded"
+"""What stands for the module `airflow` where forks import our code."""
 
 
 def airflow_command(

@@ -111,8 +111,10 @@ class Daemon:
         """Tell whether its first process still runs."""
         return self._popen.poll() is None
 
-    def await_ready(self, ready: Callable[[], bool], *, timeout_seconds: float = 30) -> None:
-        """Return once `ready()` is true.
+    def await_ready(
+        self, ready: Callable[[], bool], *, timeout_seconds: float = 30, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        """Return once `ready()` is true, which is asked every `poll_seconds`.
 
         Raises:
             SandboxError: it died or was too slow; the message has the last lines of its log. Nothing of it is left.
@@ -123,7 +125,7 @@ class Daemon:
                 self._fail(f"{self.command.name} ended with exit code {self._popen.returncode} at start.")
             if time.monotonic() > deadline:
                 self._fail(f"{self.command.name} was not ready after {timeout_seconds:g} s.")
-            time.sleep(POLL_SECONDS)
+            time.sleep(poll_seconds)
 
     def stop(self, *, grace_seconds: float = 10) -> None:
         """End it politely, then by force; nothing of it survives. Harmless where it has ended already."""

@@ -18,7 +18,7 @@ from include.lanes import all_lanes
 from include.sandbox.accounts import private_file
 from include.sandbox.accounts_of_sites import Accounts
 from include.sandbox.airflow_config import AirflowConfig, made_users
-from include.sandbox.airflow_processes import START_SECONDS, AirflowProcesses
+from include.sandbox.airflow_processes import AirflowProcesses, await_airflow
 from include.sandbox.api import AirflowApi
 from include.sandbox.layout import Layout
 from include.sandbox.lock import Lock
@@ -179,9 +179,7 @@ class Sandbox:
             api.log_in()
             api.make_pools(all_lanes(prepared.topology))
             expected = {path.name for path in (prepared.house.root / "dags").glob("*.py")}
-            airflow.components["dag-processor"].await_ready(
-                lambda: _are_parsed(api, expected), timeout_seconds=START_SECONDS
-            )
+            await_airflow(airflow.components["dag-processor"], lambda: _are_parsed(api, expected))
             self._on_progress(f"{len(expected)} DAG files")
 
     def _described(self, config: AirflowConfig, *, prepared: Prepared) -> State:

@@ -16,7 +16,7 @@ from include.sandbox.connections import needed_locations, ops_db_connection
 from include.sandbox.layout import CLONE
 from include.sandbox.lock import Lock
 from include.sandbox.ports import configured_port, require_different_ports
-from include.sandbox.preloaded_worker import modules_of_tasks
+from include.sandbox.preloaded import modules_of_tasks
 from include.sandbox.sandbox import TOPOLOGY
 from include.sandbox.state import State, Store, Worker
 from include.topology import Topology, load_topology
