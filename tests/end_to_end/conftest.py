@@ -15,23 +15,31 @@ from tests.observatory import SANDBOX
 OVERRIDES = {
     # A killed worker's task is noticed after 10 s instead of minutes, ...
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
 }
 LEASE_SECONDS = 10  # ... and its leases end as soon.
+TRANSFER_MBIT_PER_SECOND = 400  # A block of a transfer takes longer than to notice it.
 BRAKE_BYTES = 60_000_000  # More than this is not deleted at once without somebody's yes: test_5_brake.py asks for it.
 
 
 @pytest.fixture(scope="session")
 def topology_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sandbox's topology with short leases and a slow clock, so that bells, not the clock, are what is tested."""
+    """The sandbox's topology with short leases; transfers from the observatory are slow enough to be killed in one."""
     content = yaml.safe_load(SANDBOX.read_text())
     for host in content["hosts"]:
         host["lease_seconds"] = LEASE_SECONDS
-    content["policy"]["clock_seconds"] = 30
     content["policy"]["attempts_max"] = 3
     content["policy"]["brake"] = {"share": 1, "bytes": BRAKE_BYTES}
+    content["routes"] = [
+        {
+            "from_location": "ccat_buffer",
+            "to_location": f"{site}_buffer",
+            "timetable": [{"mbit_per_second": TRANSFER_MBIT_PER_SECOND}],
+        }
+        for site in ("cologne", "us")
+    ]
     path = tmp_path_factory.mktemp("topology") / "topology.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -44,4 +52,4 @@ def running(topology_file: Path) -> Iterator[Running]:
     with Sandbox(overrides=OVERRIDES, topology=topology_file) as sandbox:
         observatory = Running.of(sandbox)
         yield observatory
-        observatory.engine.dispose()
+        observatory.close()

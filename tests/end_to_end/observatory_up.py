@@ -29,6 +29,8 @@ class Running:
     engine: Engine
     stopped_pids: dict[str, set[int]] = field(default_factory=dict)
     """What state.json said of workers before `stop_worker`, by host."""
+    clients: dict[str, httpx.Client] = field(default_factory=dict)
+    """Those that have logged in, by user."""
 
     @classmethod
     def of(cls, sandbox: Sandbox) -> "Running":
@@ -52,12 +54,19 @@ class Running:
 
     @contextmanager
     def client(self, user: str) -> Iterator[httpx.Client]:
-        """A plain REST client, logged in: what an instrument's software has."""
-        account = self.sandbox.state.user(user)
-        with httpx.Client(base_url=self.sandbox.state.url, timeout=30, trust_env=False) as client:
+        """A plain REST client, logged in: what an instrument's software has. It is kept for the next who asks."""
+        if user not in self.clients:
+            account = self.sandbox.state.user(user)
+            client = httpx.Client(base_url=self.sandbox.state.url, timeout=30, trust_env=False)
             login = client.post("/auth/token", json={"username": account.name, "password": account.password})
             client.headers["Authorization"] = f"Bearer {login.raise_for_status().json()['access_token']}"
-            yield client
+            self.clients[user] = client
+        yield self.clients[user]
+
+    def close(self) -> None:
+        for client in self.clients.values():
+            client.close()
+        self.engine.dispose()
 
     def observe(self, files: dict[str, bytes], *, instrument: str = "primecam", module: str = "mod280") -> Observation:
         """Write files at the SOURCE, below a folder of this observation's own."""

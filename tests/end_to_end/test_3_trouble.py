@@ -5,21 +5,30 @@ from pathlib import Path
 
 import pytest
 
+from include.sandbox.demo.instrument import Observation
 from tests.end_to_end.observatory_up import Running
 
 pytestmark = pytest.mark.timeout(600)  # the first test also starts the sandbox
 
+OBSERVATIONS = 4
 TICKS = 20
+FILES, FILE_BYTES = 4, 64_000_000
 
 
 def noise(size: int) -> bytes:
     return os.urandom(size)
 
 
-def test_a_lane_without_a_worker_holds_nobody_up_and_drains_when_it_is_back(running: Running) -> None:
+@pytest.fixture(scope="module")
+def on_their_way() -> dict[str, Observation]:
+    """What met trouble that is over, by what it was: a later test waits for all of it at once."""
+    return {}
+
+
+def test_a_lane_without_a_worker_holds_nobody_up(running: Running, on_their_way: dict[str, Observation]) -> None:
     running.sandbox.stop_worker("us")
     try:
-        observations = [running.observe({f"{number}.g3": noise(1000)}) for number in range(4)]
+        observations = [running.observe({f"{number}.g3": noise(1000)}) for number in range(OBSERVATIONS)]
         for observation in observations:
             running.file(observation)
         # Round robin: of every two bundles one is for us, whose lane is dead; the other must get through.
@@ -43,11 +52,7 @@ def test_a_lane_without_a_worker_holds_nobody_up_and_drains_when_it_is_back(runn
         assert (state, verdict.split(":")[0]) == ("success", "Accepted")
     finally:
         running.sandbox.start_worker("us")
-    for observation in (*observations, later):
-        running.until(
-            lambda observation=observation: running.archived_copies(observation) == 2,
-            what="both archives after the return",
-        )
+    on_their_way |= {f"the return of a worker, {number}": each for number, each in enumerate((*observations, later))}
 
 
 def test_clearing_a_finished_task_repeats_nothing(running: Running) -> None:
@@ -71,7 +76,9 @@ def test_clearing_a_finished_task_repeats_nothing(running: Running) -> None:
 
 
 @pytest.mark.parametrize("whole_run", [False, True], ids=["its task", "its whole run"])
-def test_clearing_a_failed_operation_repairs_it(running: Running, whole_run: bool) -> None:
+def test_clearing_a_failed_operation_repairs_it(
+    running: Running, on_their_way: dict[str, Observation], whole_run: bool
+) -> None:
     observation = running.observe({"gone.g3": b"here", "stays.g3": b"there"})
     file = running.source / observation.files[0].path
     conf = running.conf(observation)
@@ -99,12 +106,22 @@ def test_clearing_a_failed_operation_repairs_it(running: Running, whole_run: boo
     chosen = sorted(tasks if whole_run else {task for task in tasks if task.endswith(".run")})
     running.clear("packaging", {"dag_run_id": operation.planned_run_id, "task_ids": chosen, "include_downstream": True})
     assert running.await_run("packaging", operation.planned_run_id) == "success"
-    running.until(lambda: running.archived_copies(observation) == 2, what="both archives after the repair")
+    on_their_way["the repair by its whole run" if whole_run else "the repair by its task"] = observation
+
+
+def test_what_met_trouble_reaches_both_archives(running: Running, on_their_way: dict[str, Observation]) -> None:
+    """The lane has drained, what was cleared has gone on."""
+    assert len(on_their_way) == OBSERVATIONS + 1 + 2
+    for trouble, observation in on_their_way.items():
+        running.until(
+            lambda observation=observation: running.archived_copies(observation) == 2,
+            what=f"both archives after {trouble}",
+        )
 
 
 def test_a_worker_killed_in_a_transfer_loses_nothing(running: Running) -> None:
     """Noticed after 10 s and leased for 10 s: see OVERRIDES and LEASE_SECONDS in conftest.py."""
-    observation = running.observe({f"{number}.g3": noise(64_000_000) for number in range(16)})
+    observation = running.observe({f"{number}.g3": noise(FILE_BYTES) for number in range(FILES)})
     running.file(observation)
     buffers = {"cologne": running.folder("cologne_buffer"), "us": running.folder("us_buffer")}
 

@@ -123,7 +123,7 @@ def test_a_no_in_airflow_keeps_it(running: Running, observation: Observation) ->
 
 
 def test_an_answer_on_the_command_line_ends_the_wait_in_airflow(running: Running, observation: Observation) -> None:
-    """At the next tick of the clock, 30 s in these tests."""
+    """At the next tick of the clock."""
     question = await_question(running, "cologne_buffer")
     number, run_id, map_index = question
     with running.engine.begin() as connection:
