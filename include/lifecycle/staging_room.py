@@ -99,14 +99,26 @@ def require_room(session: Session, *, location: DataLocation, data_location_id: 
     Raises:
         BadInputError: it does not fit, with the numbers.
     """
+    session.execute(LOCK, {"here": data_location_id})
+    room = room_for(session, location=location, data_location_id=data_location_id, packages=packages)
+    if room is not None and room.packages and room.needed_bytes > room.left_bytes:
+        raise BadInputError(
+            f"{room.sentence}. Ask for less, have a job end (`dts staging list`), or ask for it to come when there is"
+            " room (--wait)."
+        )
+
+
+def room_for(
+    session: Session, *, location: DataLocation, data_location_id: int, packages: Sequence[int]
+) -> Room | None:
+    """Return what is known about the room for these packages; None: none of its hosts has measured the location yet."""
     values = {"here": data_location_id, "packages": list(packages)}
-    session.execute(LOCK, values)
     seen = session.execute(SEEN, values).one_or_none()
+    if seen is None:
+        return None
     needed = session.execute(NEEDED, values).one()
-    if seen is None or not needed.packages:
-        return
     taken = session.execute(TAKEN, values).one()
-    room = Room(
+    return Room(
         full_name=location.full_name,
         packages=needed.packages,
         needed_bytes=needed.size_bytes,
@@ -119,8 +131,3 @@ def require_room(session: Session, *, location: DataLocation, data_location_id: 
         reserved_bytes=taken.reserved_bytes,
         promised_bytes=taken.promised_bytes,
     )
-    if room.needed_bytes > room.left_bytes:
-        raise BadInputError(
-            f"{room.sentence}. Ask for less, have a job end (`dts staging list`), or ask for it to come when there is"
-            " room (--wait)."
-        )

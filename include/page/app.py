@@ -11,10 +11,32 @@ from include.access.roles import Action
 from include.api.access import may
 from include.api.services import Services
 from include.page.live import STREAM_SECONDS, Watch
-from include.page.routes import account, actions, deletions, flow
+from include.page.routes import (
+    account,
+    actions,
+    deletions,
+    flow,
+    life,
+    plots,
+    rooms,
+    runs,
+    search,
+    staging,
+)
 
 STATIC = Path(__file__).parent / "static"
-ROUTERS = (account.router, flow.router, actions.router, deletions.router)
+ROUTERS = (
+    account.router,
+    flow.router,
+    actions.router,
+    deletions.router,
+    search.router,
+    life.router,
+    rooms.router,
+    staging.router,
+    runs.router,
+    plots.router,
+)
 HEADERS = {
     # Nothing but what stands in static/ runs, and only Airflow's own page may hold it in a frame.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"

@@ -23,6 +23,7 @@ VALUES = {
     "path:path": lambda: "index.html",
     "brake": lambda: "1",
     "pin": lambda: "1",
+    "location": lambda: "cologne_processing",
 }
 BODIES: dict[str, Any] = {
     "start": {"instrument": "primecam", "started_at": STARTED},
