@@ -19,7 +19,7 @@ BUNDLE = ROOT / "dags"
 TOPOLOGY = load_topology(SANDBOX)
 LANES = [lane for kind in PLACES for lane in lanes_of_kind(TOPOLOGY, kind)]
 STAGES = [str(kind) for kind in PLACES]
-BESIDE = ["deletion_brake", "monitoring"]
+BESIDE = ["deletion_brake", "metrics", "monitoring"]
 """DAGs that are no stage."""
 
 every_lane = pytest.mark.parametrize("lane", LANES, ids=[lane.name for lane in LANES])
@@ -170,6 +170,12 @@ def test_monitoring_is_one_light_task_that_never_piles_up(parsed: Any) -> None:
     monitoring = parsed["dags"]["monitoring"]
     assert {name: task["queue"] for name, task in monitoring["tasks"].items()} == {"watch": CONTROL_QUEUE}
     assert monitoring["max_active_runs"] == 1
+
+
+def test_metrics_is_one_light_task_that_never_piles_up(parsed: Any) -> None:
+    metrics = parsed["dags"]["metrics"]
+    assert {name: task["queue"] for name, task in metrics["tasks"].items()} == {"export": CONTROL_QUEUE}
+    assert metrics["max_active_runs"] == 1
 
 
 @every_stage
