@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from .client import Client
 from .errors import WrongInputError
+from .filed_path import file_of
 from .folder import Folder
 from .lock import FolderGoneError, SenderLock, locked
 from .refused import drop, has_refused, refused_folder, retry
@@ -31,14 +31,20 @@ LOOK_SECONDS = 0.1
 
 def file_paths(given: Namespace, settings: Settings, stop: threading.Event) -> int:
     """File paths as one observation, and wait for the verdict."""
-    if not given.paths and not given.finish:
-        raise WrongInputError("Nothing to do: name files or folders, or say --finish.")
+    settings = settings.checked(sends=given.wait > 0)
+    files = _files(given.paths)
+    if not files and not given.finish:
+        raise WrongInputError("Nothing to do: name files, or folders that have some, or say --finish.")
+    if files and not (given.module or settings.module):
+        raise WrongInputError("Of which module are they? Say --module, or set module in the settings.")
+    for path in files:  # before anything is begun
+        file_of(path, root=settings.root)
     with Client(settings, sends=given.wait > 0, patience_seconds=None) as client:
         observation = client.observation(
             module=given.module, observation=given.observation, started_at=_started_at(given, client.spool)
         )
-        if given.paths:
-            observation.add(*_files(given.paths))
+        if files:
+            observation.add(*files)
         if given.finish:
             observation.finish()
         uuid = str(observation.uuid)
@@ -140,12 +146,14 @@ def _started_at(given: Namespace, spool: Spool) -> datetime | None:
     return datetime.fromisoformat(folder.about()[0].started_at)
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
+def _files(paths: list[Path]) -> list[Path]:
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            yield from sorted(below for below in path.rglob("*") if below.is_file() and not below.is_symlink())
+            files += sorted(below for below in path.rglob("*") if below.is_file() and not below.is_symlink())
         else:
-            yield path
+            files.append(path)
+    return files
 
 
 def _something_waits(spool: Spool, observation: str) -> bool:

@@ -152,7 +152,7 @@ class Sender:
             self._judge(folder, path, posted)
 
     def _post(self, folder: Folder, about: About, path: Path) -> _Posted | None:
-        segment = prepared(folder, path, mb_per_second=self._settings.hash_mb_per_second, stop=self._stop)
+        segment = self._prepared(folder, path)
         if segment is None:
             return None
         try:
@@ -165,6 +165,9 @@ class Sender:
         if filing.state == "received":
             self._posted[_identity(path)] = posted
         return posted
+
+    def _prepared(self, folder: Folder, path: Path) -> Segment | None:
+        return prepared(folder, path, mb_per_second=self._settings.hash_mb_per_second, stop=self._stop)
 
     def _again_if_unknown(self, about: About, ask: Callable[[], Filing]) -> Filing:
         """Ask; a server that was restored from an older state is told of the observation again."""
@@ -190,13 +193,14 @@ class Sender:
         if filing.state == "received":
             self._note(folder, f"Filing {filing.id} waits for its verdict. {filing.verdict}")
             return
-        identity = _identity(path)
+        self._posted.pop(_identity(path), None)
+        if filing.state == "refused" and self._prepared(folder, path) != posted.segment:
+            return  # files changed since, and are set aside; the next round files the others
         with locked(folder.path):
             if filing.state == "accepted":
                 folder.remove(path)
             else:
                 folder.set_aside(path, posted.segment, sentence=filing.verdict)
-        self._posted.pop(identity, None)
         logger.log(
             logging.INFO if filing.state == "accepted" else logging.ERROR,
             "Observation %s, filing %s: %s", folder.uuid, filing.id, filing.verdict,

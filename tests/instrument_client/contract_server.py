@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -174,13 +176,37 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    """Ends with its connections."""
+
+    daemon_threads = False
+
+    def __init__(self, port: int, handler: type[Handler]) -> None:
+        super().__init__(("127.0.0.1", port), handler)
+        self.connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+    def end(self) -> None:
+        self.shutdown()
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that hangs up is one of the tests
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def contract_server(port: int = 0, contract: ContractServer | None = None) -> Iterator[ContractServer]:
     contract = contract or ContractServer()
     contract.judges.set()
     handler = type("Bound", (Handler,), {"contract": contract})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+    server = Server(port, handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     contract.url = f"http://127.0.0.1:{server.server_port}/dts"
@@ -188,8 +214,7 @@ def contract_server(port: int = 0, contract: ContractServer | None = None) -> It
         yield contract
     finally:
         contract.judges.set()
-        server.shutdown()
-        server.server_close()
+        server.end()
         thread.join()
 
 

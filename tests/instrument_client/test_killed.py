@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from include.instrument_client import Settings
+from tests.instrument_client.configured import config_of
 from tests.instrument_client.conftest import Written
 from tests.instrument_client.contract_server import ContractServer, Filing
 from tests.instrument_client.killed import BAD, MENDED
@@ -51,9 +52,7 @@ def test_a_watcher_killed_at_every_change_of_its_state_files_everything_once(
 
 
 def _deaths(settings: Settings, tmp_path: Path, scenario: str) -> list[dict]:
-    config = tmp_path / "dts-file.ini"
-    keys = ["server", "token_file", "instrument", "module", "data_location", "root", "spool"]
-    config.write_text("[dts-file]\n" + "".join(f"{key} = {getattr(settings, key)}\n" for key in keys))
+    config = config_of(settings, tmp_path)
     arguments = [sys.executable, "-m", "tests.instrument_client.killed", str(config), scenario]
     done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]

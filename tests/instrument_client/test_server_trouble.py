@@ -9,9 +9,10 @@ import pytest
 from include.instrument_client import Client, Settings, pause
 from include.instrument_client.pause import Pause
 from include.instrument_client.sending import state_of
+from include.instrument_client.status import status_of
 from tests.instrument_client import contract_server as wrong
 from tests.instrument_client.conftest import Written
-from tests.instrument_client.contract_server import ContractServer, contract_server
+from tests.instrument_client.contract_server import ContractServer, Filing, contract_server
 
 FAULTS = [
     wrong.internal_error,
@@ -114,6 +115,30 @@ def test_filings_go_on_while_the_verdicts_are_late(client: Client, server: Contr
     server.judges.set()
     assert client.wait_until_accepted(observation.uuid, seconds=20)
     assert server.is_finished(str(observation.uuid))
+
+
+def test_a_file_that_went_after_it_was_sent_takes_no_other_with_it(
+    client: Client, settings: Settings, server: ContractServer, write: Written
+) -> None:
+    def look(filing: Filing) -> str | None:
+        gone = [file["path"] for file in filing.files if not (settings.root / file["path"]).exists()]
+        return f"{gone[0]} is not there." if gone else None
+
+    server.judge = look
+    server.judges.clear()
+    with client.observation() as observation:
+        observation.add(*(write(f"{number}.g3") for number in range(5)))
+    while not server.filings:
+        time.sleep(0.01)
+    (settings.root / "3.g3").unlink()
+    server.judges.set()
+    while len(server.paths(str(observation.uuid))) < 4:
+        time.sleep(0.01)
+    assert server.paths(str(observation.uuid)) == ["0.g3", "1.g3", "2.g3", "4.g3"]
+    while not (refused := status_of(client.spool).waiting[0].refused):
+        time.sleep(0.01)
+    assert "3.g3 cannot be read" in refused[0].sentence
+    assert not server.is_finished(str(observation.uuid))
 
 
 def test_one_observation_that_the_server_stumbles_over_holds_up_no_other(
