@@ -32,7 +32,8 @@ LINK_BYTES_PER_SECOND = 125_000_000
 FEWEST_PIECES = 4
 MOST_PIECES = 32
 
-FULL_BYTES = 16 * 1024 * 1024  # SFTP 3 has no error for a full disk: a failed write with less than this free is one
+FULL_BYTES = 16 * 1024 * 1024
+"""A write that failed with less than this free failed for want of space."""
 
 Result = TypeVar("Result")
 
@@ -121,6 +122,14 @@ class SftpStorage:
     def space(self) -> Space | None:
         return self._run(self._files.space, "")
 
+    def raise_if_full(self, path: str, error: TransientError) -> None:
+        """Raise NoSpaceError if a write failed because the disk is full: SFTP 3 has no error for that."""
+        if not isinstance(error.__cause__, asyncssh.SFTPFailure):
+            return
+        space = self.space()
+        if space is not None and space.free_bytes < FULL_BYTES:
+            raise NoSpaceError(f"no space left for {self._files.place(path)}: {space.free_bytes} bytes free") from error
+
     def close(self) -> None:
         self._connection.close()
 
@@ -151,18 +160,11 @@ class SftpStorage:
             while under_way:
                 self._connection.result(under_way.popleft(), path)
         except TransientError as error:
-            self._raise_if_full(path, error)
+            self.raise_if_full(path, error)
             raise
         finally:
             for future in under_way:
                 future.cancel()
-
-    def _raise_if_full(self, path: str, error: TransientError) -> None:
-        if not isinstance(error.__cause__, asyncssh.SFTPFailure):
-            return
-        space = self.space()
-        if space is not None and space.free_bytes < FULL_BYTES:
-            raise NoSpaceError(f"no space left for {self._files.place(path)}: {space.free_bytes} bytes free") from error
 
 
 def _pieces(chunks: Iterable[Chunk]) -> Iterator[bytes]:

@@ -9,9 +9,7 @@ is read here, before it is sent; unpacking at the destination compares what arri
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import asyncssh
-
-from include.errors import NoSpaceError, TransientError
+from include.errors import TransientError
 from include.storage.disk import DiskStorage
 from include.storage.sftp import SftpStorage
 from include.transfer.blocks import Item, missing_blocks
@@ -21,9 +19,6 @@ from include.transfer.pull import pull
 from include.transfer.pulled import Origin, Pulled
 from include.transfer.push_engine import PushEngine, PushTask
 from include.transfer.terms import AS_USUAL, Terms
-
-FULL_BYTES = 16 * 1024 * 1024
-"""SFTP 3 has no error for a full disk: a failed write with less than this free is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ def push(
     try:
         return run_engine(lambda pool, tell: PushEngine(task, pool=pool, tell=tell), terms=terms)
     except TransientError as error:
-        _raise_if_full(destination.storage, error)
+        destination.storage.raise_if_full("", error)
         raise
 
 
@@ -94,11 +89,3 @@ def _verified_there(items: Sequence[Item], storage: SftpStorage) -> dict[str, fr
         if all(block.end <= size_bytes for block in named):
             verified[item.path] = frozenset(block.number for block in named)
     return verified
-
-
-def _raise_if_full(storage: SftpStorage, error: TransientError) -> None:
-    if not isinstance(error.__cause__, asyncssh.SFTPFailure):
-        return
-    space = storage.space()
-    if space is not None and space.free_bytes < FULL_BYTES:
-        raise NoSpaceError(f"no space left at {storage.address.place}: {space.free_bytes} bytes free") from error

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from include.errors import NoSpaceError
 from include.transfer.pull import pull
 from include.transfer.pulled import Origin, Pulled
+from tests.transfer.conftest import shown
+from tests.transfer.moving import pushed
 from tests.transfer.samples import CountingStorage, put, some_bytes
 
 MIB = 1024 * 1024
@@ -36,3 +39,13 @@ def test_it_waits_for_space_and_then_sends_only_the_rest(tmp_path, small_disk):
     pulled = pull([item], origin=Origin("origin", there), root=small_disk)
     assert pulled == Pulled(5 * MIB // 2, 3 * MIB // 2, finished=True)
     assert (small_disk / item.path).read_bytes() == (tmp_path / "origin" / item.path).read_bytes()
+
+
+def test_a_push_to_a_full_disk_waits_for_space_too(server, cable, origin_root, small_disk):
+    item = put(some_bytes(4 * MIB), at=origin_root, block_bytes=MIB // 2)
+    with closing(shown(server, cable, small_disk)) as there:
+        with pytest.raises(NoSpaceError, match=r"no space left for sftp://"):
+            pushed([item], origin_root, there)
+        subprocess.run(["mount", "-o", "remount,size=6m", small_disk], check=True)
+        assert pushed([item], origin_root, there).finished
+    assert (small_disk / item.path).read_bytes() == (origin_root / item.path).read_bytes()
