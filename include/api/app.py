@@ -20,6 +20,7 @@ from include.api.routes import (
     packages,
     places,
     staging_jobs,
+    system,
     transfers,
 )
 from include.api.services import Services
@@ -44,6 +45,7 @@ def create_app(services: Services) -> FastAPI:
     for router in ROUTERS:
         v1.include_router(router)
     app.include_router(v1)
+    app.include_router(system.router)
 
     @app.get(LIVE, include_in_schema=False)
     async def live() -> dict[str, str]:

@@ -3,6 +3,7 @@
 ===========  =========================================================================================================
 status       a table per stage and site, and the filings that were refused
 alarms       what people must know now, since when, why, what to do; acknowledge one
+health       is it ready? by its exit code, too (0 ready, 3 degraded, 4 not ready); heartbeats of the worker hosts
 explain      where an observation, a package or an operation is, why, and what comes next
 history      the life of a file, a package or an observation, from filing to deletion
 flag         have an observation's packages overtake others
@@ -40,6 +41,7 @@ from include.cli import (
     doctor,
     explain,
     flag,
+    health,
     history,
     override,
     pin,
@@ -64,6 +66,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(status.status)
+app.command("health")(health.show)
 app.command()(explain.explain)
 app.command()(history.history)
 app.command()(flag.flag)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from include.health.heartbeat import heartbeats
 from include.lanes import all_lanes
 from include.metrics.catalogue import CONDITIONS
 from include.metrics.point import Point
@@ -84,11 +85,21 @@ SYSTEM = text(
 
 
 def sample(connection: Connection, *, topology: Topology, now: datetime) -> list[Point]:
-    """Look at all of it; archives only if nobody has for ten minutes."""
-    points = [*lanes(connection, topology=topology, now=now), *locations(connection, topology=topology, now=now)]
+    """Look at all of it; at archives only if nobody has for ten minutes."""
+    points = standing(connection, topology=topology, now=now)
     if connection.execute(COUNTS, {"now": now, "seconds": ARCHIVES_SECONDS - 1}).first() is not None:
         points += archives(connection, now=now)
-    return [*points, system(connection, now=now)]
+    return points
+
+
+def standing(connection: Connection, *, topology: Topology, now: datetime) -> list[Point]:
+    """Look at what can be looked at every few seconds."""
+    return [
+        *lanes(connection, topology=topology, now=now),
+        *locations(connection, topology=topology, now=now),
+        *workers(connection, topology=topology, now=now),
+        system(connection, now=now),
+    ]
 
 
 def lanes(connection: Connection, *, topology: Topology, now: datetime) -> Iterator[Point]:
@@ -132,6 +143,28 @@ def locations(connection: Connection, *, topology: Topology, now: datetime) -> I
                 "hours_left": max((full_at - now).total_seconds() / 3600, 0.0) if full_at else None,
                 "condition": CONDITIONS[place.condition],
                 "looked_at_seconds": max((now - place.measured_at).total_seconds(), 0.0),
+            },
+            at=now,
+        )
+
+
+def workers(connection: Connection, *, topology: Topology, now: datetime) -> Iterator[Point]:
+    """Yield a point for each worker host of the topology that ever sent a heartbeat."""
+    beats = heartbeats(connection)
+    for host in topology.hosts:
+        beat = beats.get(host.name)
+        if beat is None:
+            continue
+        yield Point(
+            measurement="dts_worker",
+            tags={"site": host.site, "host": host.name},
+            fields={
+                "up": int(beat.is_fresh),
+                "heartbeat_seconds": beat.age_seconds,
+                "queues": len(beat.queues),
+                "clock_ahead_seconds": beat.clock_ahead_seconds,
+                "free_bytes": beat.free_bytes,
+                "unreached": len(beat.unreached),
             },
             at=now,
         )

@@ -68,6 +68,8 @@ class AirflowConfig:
             ("celery", "broker_url"): self.broker_url,
             # Redis: with a database as result backend a remote worker would need the metadata database.
             ("celery", "result_backend"): self.result_backend,
+            # Airflow's own, and a heartbeat of each worker's host into ops-db.
+            ("celery", "celery_config_options"): "include.airflow_glue.celery_worker.CONFIG",
             # A task must not wait behind a running one while another worker process is idle.
             ("celery", "worker_prefetch_multiplier"): 1,
             # Above the longest task: the default delivers a task again while it still runs (seconds).

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from influxdb_client import Point as Theirs
 
+from include.health.heartbeat import beat, look
+from include.health.reach import Reach
 from include.metrics.attempts import Mark, ended, settled_at
 from include.metrics.catalogue import CATALOGUE, Tag, most_series
 from include.metrics.export import FIRST_DAYS
+from include.metrics.exposition import exposed
 from include.metrics.links import carried, first_window
 from include.metrics.point import Point
-from include.metrics.sample import sample
+from include.metrics.sample import sample, standing
 from include.ops_db.measurements import Seen, record
 from include.ops_db.states import AttemptOutcome
 from include.topology import OperationKind
@@ -30,6 +33,9 @@ def everything(observatory: Observatory) -> list[Point]:
         transfer(connection, begun=start, ended=start + timedelta(minutes=5), size_bytes=7)
         for location in observatory.topology.data_locations:
             record(connection, Seen(total_bytes=100, used_bytes=5), full_name=location.full_name, host="h")
+        for host in observatory.topology.hosts:
+            said = look(host=host.name, topology=observatory.topology, queues=["q"], running_seconds=1, reach=Reach())
+            beat(connection, said)
     with observatory.engine.connect() as connection:
         week_ago = Mark(at=now() - timedelta(days=FIRST_DAYS))
         done, _, _ = ended(connection, after=week_ago, settled=settled_at(connection), most=10_000)
@@ -46,7 +52,7 @@ def test_every_measurement_is_written_with_the_tags_and_fields_of_the_catalogue(
     attempts(package)
     points = everything(observatory)
     written = {point.measurement for point in points}
-    assert written == set(CATALOGUE) - {"dts_worker"}
+    assert written == set(CATALOGUE)
     for point in points:
         measurement = CATALOGUE[point.measurement]
         assert set(point.tags) == set(measurement.tags)
@@ -116,3 +122,13 @@ def test_a_field_is_always_of_one_type(observatory: Observatory, package: Archiv
         for name, value in point.known_fields.items():
             types.setdefault((point.measurement, name), set()).add(type(value))
     assert {key: found for key, found in types.items() if len(found) > 1} == {}
+
+
+def test_scrapers_get_the_same_as_gauges(observatory: Observatory) -> None:
+    with observatory.engine.connect() as connection:
+        lines = exposed(standing(connection, topology=observatory.topology, now=now())).splitlines()
+    assert "# TYPE dts_lane_pending gauge" in lines
+    assert 'dts_lane_pending{location="us_archive",site="us",stage="archiving"} 0' in lines
+    assert any(line.startswith("dts_system_ops_db_bytes{} ") for line in lines)
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))

@@ -9,6 +9,7 @@ from include.ops_db.tables.base import Base
 from include.ops_db.tables.brake import DeletionBrake, DeletionBrakePackage, DeletionRequest
 from include.ops_db.tables.copies import DeletionRecord, PhysicalCopy, StagingJob, StagingJobEvent, StagingJobPackage
 from include.ops_db.tables.filed import ExecutedObsUnit, FiledLine, Filing, RawDataFile, RawDataPackage
+from include.ops_db.tables.health import HostHeartbeat
 from include.ops_db.tables.metrics import MetricExport, MetricSample
 from include.ops_db.tables.moving import (
     DataTransfer,
@@ -40,6 +41,7 @@ __all__ = [
     "ExecutedObsUnit",
     "FiledLine",
     "Filing",
+    "HostHeartbeat",
     "Instrument",
     "InstrumentModule",
     "LocationChange",

@@ -1,0 +1,1 @@
+"""How the system is: what each worker host says of itself, and whether the whole is live, ready or degraded."""
