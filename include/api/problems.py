@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
@@ -76,7 +77,15 @@ def problem(request: Request, status: int, detail: str, *, headers: Mapping[str,
 
 def add_problems(app: FastAPI) -> None:
     """Have every error of the application answered by a problem."""
-    for kind in (HTTPException, RequestValidationError, DtsError, DBAPIError, NoConnectionError, Exception):
+    for kind in (
+        HTTPException,
+        RequestValidationError,
+        DtsError,
+        DBAPIError,
+        NoConnectionError,
+        ClientDisconnect,
+        Exception,
+    ):
         app.add_exception_handler(kind, problem_of)
 
 
@@ -89,6 +98,8 @@ def problem_of(request: Request, error: Exception) -> Response:
             return _of_validation(request, error)
         case DtsError():
             return problem(request, _status_of(error), str(error))
+        case ClientDisconnect():
+            return problem(request, HTTPStatus.BAD_REQUEST, "The connection ended before all was sent; send it again.")
         case OperationalError() | InterfaceError() | NoConnectionError():
             logger.warning("ops-db cannot answer now: %s", error)
             busy = "The operations database cannot answer now; try again in a moment."
