@@ -552,6 +552,7 @@ class Histories(RuleBasedStateMachine):
             until=now() + timedelta(days=2),
             requested_by="jane",
             reason="a paper",
+            may_wait=True,  # the place may be full
         )
 
     def _pin(self, session: Session, number: int, *, place: str | None, days: int | None, all_of_it: bool) -> None:
