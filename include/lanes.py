@@ -39,12 +39,12 @@ def lanes_of_kind(topology: Topology, kind: OperationKind) -> tuple[Lane, ...]:
     """Return the lanes of one kind, in the order of the topology file."""
     found = [location for location in topology.data_locations if location.location_type in PLACES.get(kind, ())]
     if kind in _RECEIVING:
-        pushing = {route.from_location for route in topology.routes if route.moved_by is MovedBy.PUSH}
+        pushes = (route.from_location for route in topology.routes if route.moved_by is MovedBy.PUSH)
+        pushing = {topology.location(origin).site for origin in pushes}  # a route holds for all buffers of a site
         found = [
             location
             for location in found
-            if location.site in topology.archive_sites
-            or (kind is OperationKind.TRANSFER and location.full_name in pushing)
+            if location.site in topology.archive_sites or (kind is OperationKind.TRANSFER and location.site in pushing)
         ]
     return tuple(Lane(kind, location) for location in found)
 

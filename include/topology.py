@@ -245,10 +245,8 @@ class Topology(Model):
 
     def destination(self, *, origin: str, site: str) -> DataLocation:
         """Return where a transfer from location `origin` to `site` lands: what a route says, else its first BUFFER."""
-        for route in self.routes:
-            leads_there = route.from_location == origin and self.location(route.to_location).site == site
-            if leads_there and route.moved_by is not MovedBy.DIRECT:
-                return self.location(route.to_location)
+        for route in self._leading_to(site, origin=origin):
+            return self.location(route.to_location)
         return self.first_buffer(site)
 
     def direct_sites(self, origin: str) -> frozenset[str]:
@@ -293,17 +291,31 @@ class Topology(Model):
     def route(self, *, origin: str, destination: str) -> Route:
         """Return what is said about the way from one location to another; if nothing is, a route as any other.
 
-        What is said of one BUFFER of a site holds for its others, too: transfers may have to land there.
+        What is said of one BUFFER of a site holds for its others, too, at both ends: transfers may have to leave from
+        there, or to land there.
         """
         for route in self.routes:
             if (route.from_location, route.to_location) == (origin, destination):
                 return route
-        site = next((each.site for each in self.data_locations if each.full_name == destination), None)
-        for route in self.routes:
-            leads_there = route.from_location == origin and self.location(route.to_location).site == site
-            if leads_there and route.moved_by is not MovedBy.DIRECT:
-                return route.model_copy(update={"to_location": destination})
+        for route in self._leading_to(self._site_of(destination), origin=origin):
+            return route.model_copy(update={"from_location": origin, "to_location": destination})
         return Route(from_location=origin, to_location=destination)
+
+    def _leading_to(self, site: str | None, *, origin: str) -> list[Route]:
+        """Return the routes of transfers from a location, or from another one of its site, to a site; its own first."""
+        from_site = self._site_of(origin)
+        leading = [
+            route
+            for route in self.routes
+            if route.moved_by is not MovedBy.DIRECT
+            and self.location(route.from_location).site == from_site
+            and self.location(route.to_location).site == site
+        ]
+        return sorted(leading, key=lambda route: route.from_location != origin)
+
+    def _site_of(self, full_name: str) -> str | None:
+        """Return a location's site; None if it left the topology."""
+        return next((each.site for each in self.data_locations if each.full_name == full_name), None)
 
     @property  # not cached: model_copy would carry the old hash over to a changed topology
     def sha256(self) -> str:

@@ -23,32 +23,37 @@ PROMISE = text(
     """  # noqa: S608 - put together from constants
 )
 
-# What the applied topology says about a route, or about another buffer of that site, and the rows of both, made if need
-# be: what is said of one buffer holds for all of a site together, so they share the time of the one that it is said of.
+# What the applied topology says about a route or about other buffers of these sites (as Topology.route), and the rows
+# of both, made if need be: what is said of one buffer holds for all of a site together, so they share the time of the
+# one that it is said of.
 SHARED = text(
     """
     with version as (
       select id, document from topology_version order by id desc limit 1
     ), said as (
-      select to_there.id as destination_id, route.value as document
-      from version, jsonb_array_elements(version.document -> 'routes') as route
-      join data_location to_there on to_there.full_name = route.value ->> 'to_location'
+      select from_there.id as origin_id, to_there.id as destination_id, route.document
+      from version, jsonb_array_elements(version.document -> 'routes') with ordinality as route(document, place)
+      join data_location from_there on from_there.full_name = route.document ->> 'from_location'
+      join data_location to_there on to_there.full_name = route.document ->> 'to_location'
+      join data_location here on here.id = :origin_id
       join data_location there on there.id = :destination_id
-      where route.value ->> 'from_location' = :origin
-        and (to_there.id = there.id or (to_there.site = there.site and route.value ->> 'moved_by' <> 'direct'))
-      order by to_there.id = there.id desc limit 1
+      where (from_there.id, to_there.id) = (here.id, there.id)
+        or ((from_there.site, to_there.site) = (here.site, there.site) and route.document ->> 'moved_by' <> 'direct')
+      order by (from_there.id, to_there.id) = (here.id, there.id) desc, from_there.id = here.id desc, route.place
+      limit 1
     ), known as (
       insert into data_transfer_route (origin_location_id, destination_location_id)
-      select :origin_id, id from data_location where id = :destination_id or id in (select destination_id from said)
-      order by id
+      select cast(:origin_id as bigint) as origin_id, cast(:destination_id as bigint) as destination_id
+      union select origin_id, destination_id from said
+      order by origin_id, destination_id
       on conflict (origin_location_id, destination_location_id)
       do update set origin_location_id = excluded.origin_location_id
-      returning id, destination_location_id, streams
+      returning id, origin_location_id as origin_id, destination_location_id as destination_id, streams
     )
     select mine.id, mine.streams, coalesce(paced.id, mine.id) as paced_by_id, version.id as version, said.document
     from known mine left join version on true left join said on true
-    left join known paced on paced.destination_location_id = said.destination_id
-    where mine.destination_location_id = :destination_id
+    left join known paced on (paced.origin_id, paced.destination_id) = (said.origin_id, said.destination_id)
+    where (mine.origin_id, mine.destination_id) = (:origin_id, :destination_id)
     """
 )
 
@@ -61,7 +66,7 @@ class SharedRoute:
     streams: int | None
     """How many connections the last transfer ended with."""
     paced_by_id: int
-    """The route whose time its transfers take: its own, or that of the site's buffer which the timetable names."""
+    """The route whose time its transfers take: its own, or that between the sites' buffers which a timetable names."""
     topology_version: int | None
     route: Route
     """What that version says; if nothing, a route as any other."""
@@ -71,7 +76,7 @@ def shared_route(
     connection: Connection, *, origin: str, destination: str, origin_id: int, destination_id: int
 ) -> SharedRoute:
     """Return what the transfers from one location to another share; one statement."""
-    values = {"origin": origin, "origin_id": origin_id, "destination_id": destination_id}
+    values = {"origin_id": origin_id, "destination_id": destination_id}
     row = connection.execute(SHARED, values).first()
     assert row is not None  # it is made if need be
     plain = Route(from_location=origin, to_location=destination)

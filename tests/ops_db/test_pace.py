@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from include.ops_db.apply import apply_topology
 from include.ops_db.places import location_ids
 from include.ops_db.routes import RoutePromises, RouteTimetable, SharedRoute, shared_route
+from include.routes import MovedBy, Route
 from include.transfer import pace as pace_module
 from include.transfer.pace import LUMP_BYTES, SharedPace
 from tests.observatory import Observatory
@@ -30,14 +31,16 @@ def route_id(observatory: Observatory) -> int:
     return known.id
 
 
-def shared(observatory: Observatory, *, destination: str = "cologne_buffer") -> SharedRoute:
+def shared(
+    observatory: Observatory, *, origin: str = "ccat_buffer", destination: str = "cologne_buffer"
+) -> SharedRoute:
     with Session(observatory.engine) as session, session.begin():
         ids = location_ids(session)
         return shared_route(
             session.connection(),
-            origin="ccat_buffer",
+            origin=origin,
             destination=destination,
-            origin_id=ids["ccat_buffer"],
+            origin_id=ids[origin],
             destination_id=ids[destination],
         )
 
@@ -227,3 +230,28 @@ def test_all_buffers_of_a_site_share_the_time_of_the_one_that_a_timetable_names(
     assert elsewhere.paced_by_id == elsewhere.id
     assert other == shared(observatory, destination="cologne_buffer2")
     assert other.route.timetable == route(400).timetable
+
+
+def test_all_buffers_of_a_site_share_the_time_of_the_one_that_a_timetable_leaves_from(observatory: Observatory) -> None:
+    """A way with an entry of its own keeps its own; a direct route holds for nobody else."""
+    first = observatory.topology.location("ccat_buffer")
+    others = tuple(first.model_copy(update={"name": name, "priority": 9}) for name in ("buffer2", "buffer3"))
+    own = Route(from_location="ccat_buffer3", to_location="cologne_buffer")
+    direct = Route(from_location="ccat_buffer2", to_location="cologne_archive", moved_by=MovedBy.DIRECT)
+    topology = observatory.topology.model_copy(
+        update={
+            "data_locations": (*observatory.topology.data_locations, *others),
+            "routes": (direct, route(400), own),
+        }
+    )
+    with Session(observatory.engine) as session, session.begin():
+        apply_topology(session, topology, applied_by="tests")
+    named, second, third = (shared(observatory, origin=f"ccat_buffer{number}") for number in ("", 2, 3))
+    assert len({named.id, second.id, third.id}) == 3
+    assert (named.paced_by_id, second.paced_by_id, third.paced_by_id) == (named.id, named.id, third.id)
+    assert (second.route.timetable, third.route.timetable) == (route(400).timetable, ())
+    assert second == shared(observatory, origin="ccat_buffer2")
+    for origin, known in (("ccat_buffer", named), ("ccat_buffer2", second), ("ccat_buffer3", third)):
+        assert topology.route(origin=origin, destination="cologne_buffer").timetable == known.route.timetable
+    back = shared(observatory, origin="cologne_buffer", destination="ccat_buffer2")
+    assert (back.paced_by_id, back.route.timetable) == (back.id, ())

@@ -19,7 +19,7 @@ from tests.lifecycle.small_disk import SmallDisk, small_disk
 from tests.observatory import Observatory
 from tests.stages.bundled import add_package
 from tests.stages.filed import add_location, file_observation
-from tests.stages.moved import packaged, with_routes
+from tests.stages.moved import bundled, packaged, with_routes
 
 FIRST, SPARE = "ccat_buffer", "ccat_spare"
 
@@ -215,6 +215,18 @@ def test_what_a_route_says_holds_for_every_buffer_of_the_site(observatory: Obser
     assert sorted(pushed_from(topology, FIRST)) == ["cologne_buffer", "cologne_spare"]
     assert pushed_to(topology, "cologne_spare") == [FIRST]
     assert pushed_to(topology, "us_buffer") == []
+
+
+def test_what_a_route_says_holds_for_every_buffer_that_it_may_leave_from(observatory: Observatory) -> None:
+    with_spare(observatory, like=FIRST)
+    with_routes(observatory, Route(from_location=FIRST, to_location="cologne_buffer", moved_by=MovedBy.PUSH))
+    (package,) = packaged(observatory)
+    observatory.storages[SPARE] = observatory.storages[FIRST]
+    bundled(observatory, [package], origin=SPARE)
+    assert observatory.topology.destination(origin=SPARE, site="cologne").full_name == "cologne_buffer"
+    assert observatory.plan(transfer, "cologne_buffer").batches == []
+    assert observatory.run(transfer, SPARE).completed == 1
+    assert (observatory.folder("cologne_buffer") / package.path).exists()
 
 
 def test_a_route_may_name_a_buffer_that_is_not_the_first(observatory: Observatory) -> None:
