@@ -1,6 +1,7 @@
 """The round of the monitoring DAG: what it asks of Celery and of Airflow's connections."""
 
 import logging
+import socket
 
 from airflow.sdk import BaseHook, conf, task
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -16,11 +17,21 @@ from include.notifications.watch import watch
 
 logger = logging.getLogger(__name__)
 
+REACH_TIMEOUT_SECONDS = 3.0
+"""A connection across an ocean takes half a second."""
+
 
 @task(task_id="watch", queue=CONTROL_QUEUE)
 def watch_once() -> str:
     """Judge the alarms, and send what is due."""
-    done = watch(engine(), topology=topology(), listening=listening, access_to=access_to, host=this_host()).sentence()
+    done = watch(
+        engine(),
+        topology=topology(),
+        listening=listening,
+        access_to=access_to,
+        host=this_host(),
+        reaches=reaches,
+    ).sentence()
     logger.info("%s", done)
     return done
 
@@ -41,6 +52,20 @@ def listening() -> Listening | None:
     return {
         name.removeprefix("celery@"): frozenset(queue["name"] for queue in queues) for name, queues in answers.items()
     }
+
+
+def reaches(site: str) -> bool:
+    """Tell whether a server of a site answers where its workers do not: then the link to it is there."""
+    for location in topology().data_locations:
+        if location.site == site and location.storage.type == "disk":
+            try:
+                connection = BaseHook.get_connection(location.full_name)
+                address = (connection.host or "", connection.port or 22)
+                with socket.create_connection(address, timeout=REACH_TIMEOUT_SECONDS):
+                    return True
+            except (OSError, AirflowNotFoundException):
+                continue
+    return False
 
 
 def access_to(connection_id: str) -> Access:

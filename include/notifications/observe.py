@@ -1,9 +1,12 @@
 """What the alarms are judged by: read from ops-db in a few bounded statements, every minute."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, TextClause, text
 
+from include.health.heartbeat import heartbeats
 from include.lanes import all_lanes
 from include.lifecycle.alarms import cut_sites
 from include.notifications.observed import (
@@ -21,6 +24,8 @@ from include.ops_db.measurements import how_full
 from include.topology import Topology
 
 Seen = TypeVar("Seen")
+
+NOBODY_ASKED: Mapping[str, bool] = MappingProxyType({})
 
 FAILING_ATTEMPTS = 3
 """A channel that did not take a message so often is told of."""
@@ -141,8 +146,14 @@ CHANNELS = text(
 )
 
 
-def observe(connection: Connection, *, topology: Topology, listening: Listening | None) -> Observed:
-    """Look at all of it."""
+def observe(
+    connection: Connection,
+    *,
+    topology: Topology,
+    listening: Listening | None,
+    reached: Mapping[str, bool] = NOBODY_ASKED,
+) -> Observed:
+    """Look at all of it; what the workers and the sites answered was asked before."""
     rules = topology.alarms
     lanes = all_lanes(topology)
     values = {
@@ -157,6 +168,8 @@ def observe(connection: Connection, *, topology: Topology, listening: Listening 
             THROUGH, {"site": cut.site, "destination": cut.destination, "seconds": rules.link_down.seconds}
         ).scalar_one()
     ]
+    beats = heartbeats(connection)
+    ahead = {row.host: row.ahead_seconds for row in connection.execute(CLOCKS)}
     return Observed(
         now=connection.execute(text("select clock_timestamp()")).scalar_one(),
         places=how_full(connection),
@@ -168,7 +181,9 @@ def observe(connection: Connection, *, topology: Topology, listening: Listening 
         stagings=_all(connection, STAGINGS, StagingSeen),
         filings=refused_filings(connection, days=rules.filing_refused.days),
         channels=_all(connection, CHANNELS, ChannelSeen, attempts=FAILING_ATTEMPTS),
-        clocks_ahead={row.host: row.ahead_seconds for row in connection.execute(CLOCKS)},
+        clocks_ahead=ahead | {name: beat.clock_ahead_seconds for name, beat in beats.items() if beat.is_fresh},
+        heartbeats=beats,
+        reached=reached,
         listening=listening,
     )
 

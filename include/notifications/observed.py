@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from include.health.heartbeat import Heartbeat
 from include.lifecycle.alarms import Cut
 from include.notifications.refused import RefusedFiling
 from include.ops_db.measurements import HowFull
@@ -110,5 +111,9 @@ class Observed:
     channels: Sequence[ChannelSeen] = ()
     clocks_ahead: Mapping[str, float] = field(default_factory=dict)
     """By host, in seconds, compared with ops-db."""
+    heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
+    """By host; one that never sent any is not in it."""
+    reached: Mapping[str, bool] = field(default_factory=dict)
+    """Of sites with workers that do not answer: whether a server of theirs does. Not in it: it was not asked."""
     listening: Listening | None = None
     """None: the workers could not be asked; then what the last plans found counts."""

@@ -48,15 +48,18 @@ def watch(
     listening: Callable[[], Listening | None],
     access_to: AccessTo,
     host: str,
+    reaches: Callable[[str], bool] | None = None,
 ) -> Watched:
-    """Do one round."""
+    """Do one round. `reaches` tells whether any server of a site answers; it is asked where a worker does not."""
     heard = listening()  # before a transaction is open: a dead worker costs seconds
+    silent = {host.site for host in topology.hosts if heard is not None and host.name not in heard}
+    reached = {site: reaches(site) for site in sorted(silent)} if reaches else {}
     began = time.monotonic()
     alarms, messages = None, 0
     with engine.begin() as connection:
         connection.execute(FIRST)
         if connection.execute(MINE).first() is not None:
-            seen = observe(connection, topology=topology, listening=heard)
+            seen = observe(connection, topology=topology, listening=heard, reached=reached)
             judged = judge(seen, topology=topology)
             alarms = len(judged)
             ledger.record(connection, judged, now=seen.now)

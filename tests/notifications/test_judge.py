@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from include.alarm_rules import AlarmRules, Severity
+from include.health.heartbeat import Heartbeat
 from include.lanes import lanes_of_host
 from include.lifecycle.alarms import Cut
 from include.notifications.alarm import Judged
@@ -181,6 +182,74 @@ def test_when_no_worker_of_a_site_answers_it_is_rather_the_link() -> None:
 def test_a_worker_that_does_not_listen_to_a_queue_is_told_how_to() -> None:
     found = one(listening=EVERYBODY | {"us": EVERYBODY["us"] - {"us_buffer_transfer"}})
     assert found.sentence.startswith("The worker on us does not listen to us_buffer_transfer: `dts topology queues")
+
+
+def heartbeat(host: str, **changes: Any) -> Heartbeat:
+    values: dict[str, Any] = {
+        "host": host,
+        "age_seconds": 70.0,
+        "beaten_at": NOW - timedelta(seconds=70),
+        "started_at": hours_ago(9),
+        "stopped_at": None,
+        "version": "1",
+        "topology_sha256": TOPOLOGY.sha256,
+        "queues": EVERYBODY[host],
+        "clock_ahead_seconds": 0.0,
+        "total_bytes": None,
+        "free_bytes": None,
+        "unreached": {},
+    }
+    return Heartbeat(**(values | changes))
+
+
+WITHOUT_CCAT = {name: queues for name, queues in EVERYBODY.items() if not name.startswith("ccat")}
+DEAD = "The worker on ccat-buffer is dead, or its host is: the last heartbeat of ccat-buffer came 70 seconds ago"
+SILENT = {name: heartbeat(name) for name in ("ccat-buffer", "ccat-instrument")}
+
+
+@pytest.mark.parametrize(
+    ("seen", "sentence"),
+    [
+        (
+            {"reached": {"ccat": False}},
+            "The link to ccat is cut: the last heartbeat of ccat-buffer came 70 seconds ago",
+        ),
+        ({"reached": {"ccat": True}}, f"{DEAD}, and the link to ccat is there."),
+        ({}, "The last heartbeat of ccat-buffer came 70 seconds ago: the worker or its host is dead, or the link to"),
+        (
+            {"heartbeats": SILENT | {"ccat-instrument": heartbeat("ccat-instrument", age_seconds=9.0)}},
+            f"{DEAD}, and that of ccat-instrument beside it goes on.",
+        ),
+        (
+            {"heartbeats": {"ccat-buffer": heartbeat("ccat-buffer", stopped_at=NOW)}},
+            "The worker on ccat-buffer was stopped at 2026-04-01 12:00:00 UTC, and not started again: start it.",
+        ),
+        (
+            {"heartbeats": {"ccat-buffer": heartbeat("ccat-buffer", age_seconds=9.0)}},
+            "The worker on ccat-buffer runs (its last heartbeat came 9 seconds ago), but does not answer through the",
+        ),
+        ({"listening": None, "reached": {"ccat": False}}, "The link to ccat is cut: the last heartbeat of ccat-buffer"),
+    ],
+)
+def test_a_silent_host_is_told_apart_from_a_cut_link(seen: dict[str, Any], sentence: str) -> None:
+    found = {each.key: each for each in holds(**({"listening": WITHOUT_CCAT, "heartbeats": SILENT} | seen))}
+    assert found["worker_missing:ccat-buffer"].sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize(("age", "lasting"), [(59.0, 90), (60.0, 0), (300.0, 0)])
+def test_a_host_is_missing_since_its_last_heartbeat(age: float, lasting: float) -> None:
+    """Rounds are a minute apart: at the latest two minutes after a worker's death people are told."""
+    answers = {name: queues for name, queues in EVERYBODY.items() if name != "us"}
+    beats = {"us": heartbeat("us", age_seconds=age)}
+    found = one(listening=answers, heartbeats=beats, lanes=[lane(oldest_at=hours_ago(0.1))])
+    assert (found.lasting_seconds, found.severity) == (lasting, Severity.CRITICAL)
+
+
+def test_a_person_may_want_to_wait_longer() -> None:
+    answers = {name: queues for name, queues in EVERYBODY.items() if name != "us"}
+    beats = {"us": heartbeat("us", age_seconds=100.0)}
+    (found,) = holds(listening=answers, heartbeats=beats, rules={"worker_missing": {"seconds": 600}})
+    assert found.lasting_seconds == 470
 
 
 def test_where_the_broker_cannot_be_asked_the_plans_findings_count() -> None:
