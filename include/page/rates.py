@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 WINDOW_SECONDS = 30.0
 """Long enough for a few reports of each transfer, short enough to show a cut while it is news."""
 LEAST_SECONDS = 5.0
+LONGEST_SECONDS = 15.0
+"""Between two looks."""
 
 RouteName = tuple[str, str]
 """Full names of origin and destination."""
@@ -40,6 +42,10 @@ class RateMeter:
 
     def look(self, transfers: Iterable[Seen], *, at: float) -> None:
         """Take in a look, at a moment of a steady clock (seconds)."""
+        if at - self._last_at > LONGEST_SECONDS:  # nobody watched: what moved meanwhile has no rate of now
+            self._first_at = None
+            self._moved.clear()
+            self._left.clear()
         before, self._left = self._left, {}
         ended = set()
         for seen in transfers:

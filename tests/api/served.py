@@ -22,9 +22,9 @@ class Below:
 
 
 @contextmanager
-def served(api: Api) -> Iterator[str]:
+def served(api: Api, *, port: int = 0) -> Iterator[str]:
     """Serve it; yield the address under which Airflow would have it."""
-    server = uvicorn.Server(uvicorn.Config(Below(api.app), host="127.0.0.1", port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(Below(api.app), host="127.0.0.1", port=port, log_level="warning"))
     socket = server.config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()

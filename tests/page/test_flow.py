@@ -86,8 +86,19 @@ def test_a_rate_is_what_transfers_moved_between_looks_those_that_ended_included(
         [seen(1, left=0, ended=3), seen(2, left=900), seen(3, left=0, ended=1), seen(9, left=0, ended=70)], at=120
     )
     assert meter.rate(ROUTE) == (600 + 400 + 100 + 1000) / 20
-    meter.look([seen(1, left=0, ended=43), seen(2, left=900), seen(3, left=0, ended=1)], at=160)
+    for at in (130, 140, 151):
+        meter.look([seen(1, left=0, ended=at - 117), seen(2, left=900), seen(3, left=0, ended=at - 119)], at=at)
     assert meter.rate(ROUTE) == 0
+
+
+def test_what_moved_while_nobody_watched_has_no_rate() -> None:
+    meter = RateMeter()
+    meter.look([seen(1, left=1000)], at=0)
+    meter.look([seen(1, left=900)], at=10)
+    meter.look([seen(1, left=100)], at=3600)
+    assert meter.rate(ROUTE) is None
+    meter.look([seen(1, left=50)], at=3610)
+    assert meter.rate(ROUTE) == 5
 
 
 def test_a_transfer_that_begins_again_has_moved_nothing_backwards() -> None:

@@ -105,8 +105,8 @@ function card(site, flow) {
       el("thead", el("tr", ["stage", "moving", "waiting", "failed", "oldest", "done 1 h"].map((name, index) =>
         el(index ? "th.number" : "th", { scope: "col" }, name)))),
       site.places.map((place) => el("tbody",
-        el("tr.place", el("th", { scope: "rowgroup", colspan: 3 }, el("span.name", place.name), " ", el("span.quiet", plain(place.type))),
-          el("td.number", { colspan: 3 }, fill(place))),
+        el("tr.place", el("th", { scope: "rowgroup", colspan: 6 }, el("div.split",
+          el("span", el("span.name", place.name), " ", el("span.quiet", plain(place.type))), el("span", fill(place))))),
         place.stages.map(stageRow)))));
 }
 

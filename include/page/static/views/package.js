@@ -56,7 +56,7 @@ function about(life, context, again) {
         + `${each.until ? ` until ${moment(each.until)} UTC` : ""}: ${each.reason} `, unpin(each, context, again)))),
       el("div.buttons",
         failed.length > 0 && retryButton(failed.map((operation) => operation.id), context, again),
-        flagButtons(life.observation, context, again), pinButton(life, context, again))),
+        flagButtons(life.observation, context, again, { flagged: life.flag !== null }), pinButton(life, context, again))),
     el("section.section", el("h2", "Copies"), copies(life)),
     el("section.section", el("h2", "Life"), timeline(life)),
   ];
@@ -82,7 +82,7 @@ function unpin(pin, context, again) {
 function copies(life) {
   if (!life.copies.length) return el("p.quiet", "No copy of it is known.");
   return el("div.wide", { tabindex: 0, role: "region", "aria-label": "Copies" }, el("table.data",
-    el("thead", el("tr", ["location", "state", "size", "last verified (UTC)", "path"].map((name) => el("th", { scope: "col" }, name)))),
+    el("thead", el("tr", ["location", "state", "size", "last verified (UTC)", "path"].map((name) => el(name === "size" ? "th.number" : "th", { scope: "col" }, name)))),
     el("tbody", life.copies.map((each) => el("tr",
       el("th", { scope: "row" }, each.location, " ", el("span.quiet.small", plain(each.location_type))), el("td", state(each.status)),
       el("td.number", size(each.size_bytes)), el("td", verified(each)),

@@ -68,7 +68,7 @@ export function open(where, context, { query }) {
     const number = /^operation:(\d+)$/.exec(word)?.[1];
     const again = () => { rows.load(); explain(); };
     return el("section.panel", { "aria-label": told.title }, el("h2", told.title), el("ul.sentences", told.sentences.map((each) => el("li", each))),
-      el("div.buttons", number ? retryButton([Number(number)], context, again) : flagButtons(word, context, again, told.kind === "observation")));
+      el("div.buttons", number ? retryButton([Number(number)], context, again) : flagButtons(word, context, again, { known: told.kind === "observation" })));
   }
 
   rows.load();
@@ -90,14 +90,14 @@ export function retryButton(operations, context, done, words = "Retry …") {
   }).then((sentence) => sentence && done()), { allowed: context.may("retry") });
 }
 
-export function flagButtons(observation, context, done, known = true) {
+export function flagButtons(observation, context, done, { known = true, flagged = true } = {}) {
   if (!known) return [];
   return [
     button("Raise priority …", () => ask({
       title: "Let this observation overtake", text: `All packages of observation ${observation} go before others, at every stage.`,
       confirm: "Raise priority", act: async ({ reason }) => (await send("POST", `observations/${observation}/flag`, { reason })).sentence,
     }).then((sentence) => sentence && done()), { allowed: context.may("flag") }),
-    button("Take priority back", async () => {
+    flagged && button("Take priority back", async () => {
       try { tell((await send("DELETE", `observations/${observation}/flag`)).sentence); done(); } catch (error) { tell(error.message); }
     }, { allowed: context.may("flag") }),
   ];
