@@ -84,8 +84,8 @@ class LongLink:
         if missing:
             raise SandboxError(missing)
         link = cls(name=name, folder=folder)
-        link._wan("up", *shape.words)
         try:
+            link._wan("up", *shape.words)
             yield link
         finally:
             link._wan("down")

@@ -30,6 +30,7 @@ from include.link.long_link import LongLink, Tuning
 from include.storage.disk import DiskStorage
 from include.transfer.blocks import Item
 from include.transfer.compressed_twin import FOLDER, LEVEL, NoTwinError, make_twin
+from tests.bench.ending import end_on_sigterm
 from tests.bench.places import Packages, Server, serving
 from tests.bench.pull_once import Listed, Order, Outcome
 
@@ -264,6 +265,7 @@ def main() -> int:
     parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bench-compression")
     chosen = parser.parse_args()
+    end_on_sigterm()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     if chosen.prepare:
         _prepare(chosen.folder)

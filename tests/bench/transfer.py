@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.link.long_link import LongLink, Tuning
+from tests.bench.ending import end_on_sigterm
 from tests.bench.places import Packages, Server, make_packages, serving
 from tests.bench.pull_once import Order, Outcome
 from tests.bench.report import add_to_report
@@ -138,13 +139,15 @@ def _rival(rival: str, server: Server, packages: Packages, options: Options) -> 
         began = time.perf_counter()
         with (options.folder / f"{rival}.log").open("wb") as log:
             process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=options.seconds)
-            seconds = time.perf_counter() - began
-            written = sum(written_bytes(file) for file in destination.rglob("*") if file.is_file())
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=options.seconds)
+                seconds = time.perf_counter() - began
+                written = sum(written_bytes(file) for file in destination.rglob("*") if file.is_file())
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
         return written / MB / seconds
 
 
@@ -191,6 +194,7 @@ def main() -> int:
     parser.add_argument("--rivals", nargs="*")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bench-transfer")
     chosen = parser.parse_args()
+    end_on_sigterm()
     wanted = tuple(chosen.rivals if chosen.rivals is not None else (["rclone"] if chosen.quick else RIVALS))
     there = tuple(rival for rival in wanted if is_installed(rival))
     options = Options(
