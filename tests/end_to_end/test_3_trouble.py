@@ -133,8 +133,8 @@ def test_a_worker_killed_in_a_transfer_loses_nothing(running: Running) -> None:
     assert host is not None
     running.sandbox.kill_worker(host)
     blocks = [verified_blocks(path) for path in journals(buffers[host])]
-    assert any(blocks)
     running.sandbox.start_worker(host)
+    assert any(blocks)
     running.until(lambda: running.archived_copies(observation) == 2, what="both archives after the kill", seconds=240)
     outcomes = running.query(
         """
