@@ -52,10 +52,11 @@ class Archived:
     files: Mapping[str, bytes]
     content: bytes = field(repr=False)
     manifest: PackageManifest
+    instrument: str = "primecam"
 
     @property
     def staged_folder(self) -> str:
-        return f"primecam/{self.observation}"
+        return f"{self.instrument}/{self.observation}"
 
     def statuses(self, location: str) -> list[CopyStatus]:
         """Of the raw files' copies at the source, of the package's copy elsewhere; by path."""

@@ -6,6 +6,7 @@ It is made once, and put back for each history: rows from a schema `begin`, file
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +74,7 @@ class World:
         """Places where files may have changed in this history."""
         self.packages = (
             archived_package(self.observatory, {"16123/a_000.g3": b"first file" * 50, "16123/a_001.g3": b"second"}),
-            archived_package(self.observatory, {"chai/b_000.fits": b"third"}),
+            replace(archived_package(self.observatory, {"chai/b_000.fits": b"third"}), instrument="chai"),
         )
         self._finish_packages()
         self.strangers = self._strangers()
