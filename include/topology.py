@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from include.alarm_rules import AlarmRules
 from include.channels import Notifications
 from include.errors import BadInputError, TopologyError
+from include.housekeeping_rules import HousekeepingRules
 from include.places import (
     PLACES,
     DataLocation,
@@ -71,6 +72,7 @@ class Topology(Model):
     """Accounts that may extend and release StagingJobs that are not their own."""
     alarms: AlarmRules = AlarmRules()
     notifications: Notifications = Notifications()
+    housekeeping: HousekeepingRules = HousekeepingRules()
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> Self:

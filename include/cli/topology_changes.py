@@ -13,6 +13,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
         yield from _of_entries(section, _named(before, section, keys=keys), _named(after, section, keys=keys))
     yield from _of_entries("routes", _routes(before), _routes(after))
     yield from _of_values("policy", before.get("policy") or {}, after.get("policy") or {})
+    yield from _of_values("housekeeping", before.get("housekeeping") or {}, after.get("housekeeping") or {})
     for rule, after_rule in (after.get("alarms") or {}).items():
         yield from _of_values(f"alarms.{rule}", (before.get("alarms") or {}).get(rule) or {}, after_rule)
     yield from _of_entries("notifications.channels", _channels(before), _channels(after))

@@ -61,7 +61,7 @@ EARLIER = text(
     select a.finished_at as at, l.full_name as place,
       case o.kind when 'staging' then 'staged' else 'deleted' end as what,
       case o.kind when 'staging' then p.content_bytes else a.size_bytes end as size_bytes, p.name as package
-    from operation o join operation_attempt a on a.operation_id = o.id
+    from operation_ever o join operation_attempt a on a.operation_id = o.id
     join data_location l on l.id = o.data_location_id join raw_data_package p on p.id = o.raw_data_package_id
     where o.raw_data_package_id = any(:packages) and o.kind in ('staging', 'deletion') and l.location_type <> 'source'
       and a.outcome = 'completed' and a.size_bytes > 0
@@ -77,13 +77,13 @@ ATTEMPTS = text(
     """
     select a.finished_at as at, l.full_name as place, o.kind, a.outcome, a.person as by, a.run_id,
       coalesce(a.error_text, a.explanation) as said, p.name as package
-    from operation o join operation_attempt a on a.operation_id = o.id
+    from operation_ever o join operation_attempt a on a.operation_id = o.id
     join data_location l on l.id = o.data_location_id
     left join physical_copy c on c.id = o.physical_copy_id
     join raw_data_package p on p.id = coalesce(o.raw_data_package_id, c.raw_data_package_id)
     where o.id in (
-        select id from operation where raw_data_package_id = any(:packages)
-        union all select s.id from physical_copy k join operation s on s.physical_copy_id = k.id
+        select id from operation_ever where raw_data_package_id = any(:packages)
+        union all select s.id from physical_copy k join operation_ever s on s.physical_copy_id = k.id
         where k.raw_data_package_id = any(:packages))
       and (a.outcome in ('integrity', 'permanent', 'reset') or o.kind = 'scrubbing' and a.outcome = 'completed')
     """

@@ -17,7 +17,7 @@ ABOUT = text(
       o.data_transfer_package_id, o.raw_data_package_id,
       coalesce(p.name, 'observation ' || f.executed_obs_unit_id, 'data_transfer ' || o.data_transfer_id,
         'data_transfer_package ' || o.data_transfer_package_id, 'filing ' || o.filing_id) as subject
-    from operation o
+    from operation_ever o
     join data_location l on l.id = o.data_location_id
     left join physical_copy c on c.id = o.physical_copy_id
     left join raw_data_package p on p.id = coalesce(o.raw_data_package_id, c.raw_data_package_id)

@@ -39,12 +39,12 @@ COPIES = text(
 
 OPERATIONS = text(
     """
-    select o.id from operation o where o.raw_data_package_id = :package_id
-    union select o.id from operation o join physical_copy c on c.id = o.physical_copy_id
+    select o.id from operation_ever o where o.raw_data_package_id = :package_id
+    union select o.id from operation_ever o join physical_copy c on c.id = o.physical_copy_id
       where c.raw_data_package_id = :package_id
-    union select o.id from operation o join data_transfer_package_member m using (data_transfer_package_id)
+    union select o.id from operation_ever o join data_transfer_package_member m using (data_transfer_package_id)
       where m.raw_data_package_id = :package_id
-    union select o.id from operation o join data_transfer t on t.id = o.data_transfer_id
+    union select o.id from operation_ever o join data_transfer t on t.id = o.data_transfer_id
       join data_transfer_package_member m on m.data_transfer_package_id = t.data_transfer_package_id
       where m.raw_data_package_id = :package_id
     order by id

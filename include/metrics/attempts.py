@@ -52,7 +52,7 @@ ENDED = text(
           (select c.raw_data_package_id from physical_copy c where c.id = o.physical_copy_id)))
       end as instrument
     from batch a
-    left join operation o on o.id = a.operation_id
+    left join operation_ever o on o.id = a.operation_id
     left join data_location l on l.id = o.data_location_id
     left join data_transfer t on t.id = o.data_transfer_id
     left join data_transfer_package bundle

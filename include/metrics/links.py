@@ -29,7 +29,7 @@ CARRIED = text(
       from generate_series(1, :windows) as place) w
     join operation_attempt a on a.started_at < w.ends_at and a.finished_at > w.begins_at
       and a.finished_at > a.started_at and a.size_bytes > 0
-    join operation o on o.id = a.operation_id and o.kind = 'transfer'
+    join operation_ever o on o.id = a.operation_id and o.kind = 'transfer'
     join data_transfer t on t.id = o.data_transfer_id
     join data_location origin on origin.id = t.origin_location_id
     join data_location destination on destination.id = t.destination_location_id

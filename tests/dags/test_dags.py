@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.lanes import CONTROL_QUEUE, PLACES, Lane, lanes_of_kind
+from include.lanes import CONTROL_QUEUE, PLACES, Lane, lanes_of_host, lanes_of_kind
 from include.operations.planning import RUNS_PER_LANE
 from include.topology import OperationKind, load_topology
 from tests.observatory import SANDBOX
@@ -19,7 +19,7 @@ BUNDLE = ROOT / "dags"
 TOPOLOGY = load_topology(SANDBOX)
 LANES = [lane for kind in PLACES for lane in lanes_of_kind(TOPOLOGY, kind)]
 STAGES = [str(kind) for kind in PLACES]
-BESIDE = ["deletion_brake", "metrics", "monitoring"]
+BESIDE = ["deletion_brake", "housekeeping", "metrics", "monitoring"]
 """DAGs that are no stage."""
 
 every_lane = pytest.mark.parametrize("lane", LANES, ids=[lane.name for lane in LANES])
@@ -176,6 +176,13 @@ def test_metrics_is_one_light_task_that_never_piles_up(parsed: Any) -> None:
     metrics = parsed["dags"]["metrics"]
     assert {name: task["queue"] for name, task in metrics["tasks"].items()} == {"export": CONTROL_QUEUE}
     assert metrics["max_active_runs"] == 1
+
+
+def test_housekeeping_removes_logs_on_every_host_by_a_queue_of_its_own(parsed: Any) -> None:
+    tasks = parsed["dags"]["housekeeping"]["tasks"]
+    assert {tasks[name]["queue"] for name in ("ops_db", "airflow_db")} == {CONTROL_QUEUE}
+    for host in TOPOLOGY.hosts:
+        assert tasks[f"logs_on_{host.name}"]["queue"] in {lane.name for lane in lanes_of_host(TOPOLOGY, host.name)}
 
 
 @every_stage

@@ -5,10 +5,12 @@ from sqlalchemy import create_engine, pool, text
 
 from include.ops_db.tables import Base
 
+PARTITIONS = ("operation_attempt_", "operation_history_")
+
 
 def is_ours(_: object, name: str | None, type_: str, reflected: bool, __: object) -> bool:
     """Leave the monthly partitions out of comparisons: they follow their parent."""
-    return not (reflected and type_ in {"table", "index"} and (name or "").startswith("operation_attempt_"))
+    return not (reflected and type_ in {"table", "index"} and (name or "").startswith(PARTITIONS))
 
 
 def run() -> None:

@@ -22,7 +22,7 @@ from include.ops_db.tables.moving import (
 from include.ops_db.tables.places import DataLocation, Instrument, InstrumentModule, Site, TopologyVersion
 from include.ops_db.tables.policy import CopyRuleOverride, Pin
 from include.ops_db.tables.space import LocationChange, LocationMeasurement
-from include.ops_db.tables.work import Operation, OperationAttempt
+from include.ops_db.tables.work import Operation, OperationAttempt, OperationHistory
 
 __all__ = [
     "Alarm",
@@ -52,6 +52,7 @@ __all__ = [
     "NotificationAlarm",
     "Operation",
     "OperationAttempt",
+    "OperationHistory",
     "PhysicalCopy",
     "Pin",
     "RawDataFile",

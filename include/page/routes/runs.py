@@ -33,7 +33,7 @@ TOUCHED = text(
         'bundle ' || o.data_transfer_package_id, 'filing ' || o.filing_id) as subject,
       p.name as package, a.number, a.started_at, a.finished_at, a.outcome, a.host, a.size_bytes, a.task_id, a.map_index,
       a.try_number, coalesce(a.error_text, a.explanation) as said
-    from each join operation o on o.id = each.id
+    from each join operation_ever o on o.id = each.id
     join data_location l on l.id = o.data_location_id
     left join physical_copy c on c.id = o.physical_copy_id
     left join raw_data_package p on p.id = coalesce(o.raw_data_package_id, c.raw_data_package_id)

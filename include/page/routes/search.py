@@ -72,14 +72,14 @@ p.instrument_module_id in (
 """
 OF_OPERATION = """
 p.id in (
-  select raw_data_package_id from operation where id = :value and raw_data_package_id is not null
-  union select c.raw_data_package_id from operation o join physical_copy c on c.id = o.physical_copy_id
+  select raw_data_package_id from operation_ever where id = :value and raw_data_package_id is not null
+  union select c.raw_data_package_id from operation_ever o join physical_copy c on c.id = o.physical_copy_id
     where o.id = :value
-  union select b.raw_data_package_id from operation o
+  union select b.raw_data_package_id from operation_ever o
     join data_transfer_package_member b using (data_transfer_package_id) where o.id = :value
-  union select b.raw_data_package_id from operation o join data_transfer t on t.id = o.data_transfer_id
+  union select b.raw_data_package_id from operation_ever o join data_transfer t on t.id = o.data_transfer_id
     join data_transfer_package_member b on b.data_transfer_package_id = t.data_transfer_package_id where o.id = :value
-  union select r.raw_data_package_id from operation o join raw_data_file r on r.filing_id = o.filing_id
+  union select r.raw_data_package_id from operation_ever o join raw_data_file r on r.filing_id = o.filing_id
     where o.id = :value)
 """
 OF_UUID = """
