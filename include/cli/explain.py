@@ -189,10 +189,12 @@ def _overtakes(connection: Connection, package_ids: list[int]) -> None:
 
 
 def _route(connection: Connection, operation: ExplainedOperation, *, indent: str = "") -> None:
-    """Say how fast a transfer goes, and why."""
-    if operation.kind != OperationKind.TRANSFER or operation.data_transfer_id is None or not operation.is_live:
+    """Say how fast bytes go from one place to another, and why."""
+    if operation.kind not in (OperationKind.TRANSFER, OperationKind.ARCHIVING) or not operation.is_live:
         return
-    route = explain_route(connection, operation.data_transfer_id)
+    route = explain_route(connection, operation_id=operation.id, data_transfer_id=operation.data_transfer_id)
+    if route is None:
+        return
     paper.say(f"{indent}{route.sentence}")
     for decision in route.decisions:
         paper.say(f"{indent}  {paper.moment(decision.decided_at)} UTC: {decision.why}")

@@ -12,15 +12,23 @@ from include.topology import Topology
 
 DECISIONS_SHOWN = 3
 
-ROUTE_OF_TRANSFER = text(
+# A transfer's own, or the one that something else (an upload into an archive) decided about last.
+ROUTE = text(
     """
+    with ends as (
+      select origin_location_id, destination_location_id from data_transfer where id = :transfer
+      union all (
+        select r.origin_location_id, r.destination_location_id
+        from transfer_decision d join data_transfer_route r on r.id = d.data_transfer_route_id
+        where d.operation_id = :operation and cast(:transfer as bigint) is null
+        order by d.id desc limit 1)
+    )
     select origin.full_name as origin, destination.full_name as destination, r.id, r.streams,
       (select document from topology_version order by id desc limit 1) as topology
-    from data_transfer t
+    from ends t
     join data_location origin on origin.id = t.origin_location_id
     join data_location destination on destination.id = t.destination_location_id
     left join data_transfer_route r on r.origin_location_id = origin.id and r.destination_location_id = destination.id
-    where t.id = :transfer
     """
 )
 
@@ -50,9 +58,16 @@ class ExplainedRoute:
         )
 
 
-def explain_route(connection: Connection, data_transfer_id: int, *, now: datetime | None = None) -> ExplainedRoute:
-    """Return what is known about the route of a transfer that exists; two statements."""
-    row = connection.execute(ROUTE_OF_TRANSFER, {"transfer": data_transfer_id}).one()
+def explain_route(
+    connection: Connection, *, operation_id: int, data_transfer_id: int | None, now: datetime | None = None
+) -> ExplainedRoute | None:
+    """Return what is known about the route of an operation, None if nothing is; two statements.
+
+    Of a transfer it always is, of what goes into an archive once something was decided.
+    """
+    row = connection.execute(ROUTE, {"operation": operation_id, "transfer": data_transfer_id}).one_or_none()
+    if row is None:
+        return None
     route = Topology.model_validate(row.topology).route(origin=row.origin, destination=row.destination)
     return ExplainedRoute(
         name=route.name,

@@ -8,6 +8,7 @@ this destination, or else the first between the two sites that has a timetable.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from include.operations.patience import ask_again
 from include.operations.stage import Work
-from include.ops_db.places import location_ids
 from include.ops_db.routes import RoutePromises, RouteTimetable, SharedRoute, shared_route
 from include.routes import Route
 from include.storage.interface import Chunk, Storage
@@ -26,6 +26,9 @@ from include.transfer.pace import SharedPace
 
 EVERY_SECONDS = 5.0
 """How soon a change of the timetable is heard of."""
+
+HELD_SECONDS = 0.05
+"""Whoever waits longer for its turn is held by the timetable."""
 
 SMALLEST_PIECE_BYTES = 1024 * 1024
 LARGEST_PIECE_BYTES = 8 * 1024 * 1024
@@ -62,6 +65,8 @@ class PacedReads:
         self._pace = SharedPace(RoutePromises(work.engine, known.paced_by_id, self._timetable))
         self._loop = LoopThread("paced reads")
         self._turn = asyncio.Lock()
+        self.held_at = 0.0
+        """When the timetable kept somebody waiting (monotonic)."""
         self._ended = threading.Event()
         self._hears = threading.Thread(target=self._hear, name="timetable", daemon=True)
         self._hears.start()
@@ -91,8 +96,12 @@ class PacedReads:
         self._loop.stop()
 
     async def _acquire(self, size_bytes: int) -> None:
+        asked_at = time.monotonic()
         async with self._turn:
             await self._pace.acquire(size_bytes)
+        now = time.monotonic()
+        if now - asked_at > HELD_SECONDS:
+            self.held_at = now
 
     def _piece_bytes(self) -> int:
         rate = self._timetable.rate()
@@ -101,15 +110,9 @@ class PacedReads:
         return max(SMALLEST_PIECE_BYTES, min(LARGEST_PIECE_BYTES, int(rate)))
 
     def _ask(self) -> SharedRoute:
-        origin, destination = self.route.from_location, self.route.to_location
         with Session(self._work.engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
-            ids = location_ids(session)
             return shared_route(
-                session.connection(),
-                origin=origin,
-                destination=destination,
-                origin_id=ids[origin],
-                destination_id=ids[destination],
+                session.connection(), origin=self.route.from_location, destination=self.route.to_location
             )
 
     def _hear(self) -> None:

@@ -30,30 +30,31 @@ SHARED = text(
     """
     with version as (
       select id, document from topology_version order by id desc limit 1
+    ), ends as (
+      select here.id as origin_id, there.id as destination_id, here.site as origin_site, there.site as destination_site
+      from data_location here, data_location there where here.full_name = :origin and there.full_name = :destination
     ), said as (
       select from_there.id as origin_id, to_there.id as destination_id, route.document
-      from version, jsonb_array_elements(version.document -> 'routes') with ordinality as route(document, place)
+      from ends, version, jsonb_array_elements(version.document -> 'routes') with ordinality as route(document, place)
       join data_location from_there on from_there.full_name = route.document ->> 'from_location'
       join data_location to_there on to_there.full_name = route.document ->> 'to_location'
-      join data_location here on here.id = :origin_id
-      join data_location there on there.id = :destination_id
-      where (from_there.id, to_there.id) = (here.id, there.id)
-        or ((from_there.site, to_there.site) = (here.site, there.site) and route.document ->> 'moved_by' <> 'direct')
-      order by (from_there.id, to_there.id) = (here.id, there.id) desc, from_there.id = here.id desc, route.place
+      where (from_there.id, to_there.id) = (ends.origin_id, ends.destination_id)
+        or ((from_there.site, to_there.site) = (ends.origin_site, ends.destination_site)
+          and route.document ->> 'moved_by' <> 'direct')
+      order by (from_there.id, to_there.id) = (ends.origin_id, ends.destination_id) desc,
+        from_there.id = ends.origin_id desc, route.place
       limit 1
     ), known as (
       insert into data_transfer_route (origin_location_id, destination_location_id)
-      select cast(:origin_id as bigint) as origin_id, cast(:destination_id as bigint) as destination_id
-      union select origin_id, destination_id from said
+      select origin_id, destination_id from ends union select origin_id, destination_id from said
       order by origin_id, destination_id
       on conflict (origin_location_id, destination_location_id)
       do update set origin_location_id = excluded.origin_location_id
       returning id, origin_location_id as origin_id, destination_location_id as destination_id, streams
     )
     select mine.id, mine.streams, coalesce(paced.id, mine.id) as paced_by_id, version.id as version, said.document
-    from known mine left join version on true left join said on true
+    from ends join known mine using (origin_id, destination_id) left join version on true left join said on true
     left join known paced on (paced.origin_id, paced.destination_id) = (said.origin_id, said.destination_id)
-    where (mine.origin_id, mine.destination_id) = (:origin_id, :destination_id)
     """
 )
 
@@ -72,12 +73,9 @@ class SharedRoute:
     """What that version says; if nothing, a route as any other."""
 
 
-def shared_route(
-    connection: Connection, *, origin: str, destination: str, origin_id: int, destination_id: int
-) -> SharedRoute:
-    """Return what the transfers from one location to another share; one statement."""
-    values = {"origin_id": origin_id, "destination_id": destination_id}
-    row = connection.execute(SHARED, values).first()
+def shared_route(connection: Connection, *, origin: str, destination: str) -> SharedRoute:
+    """Return what everything that goes from one location to another shares; one statement. Both are in ops-db."""
+    row = connection.execute(SHARED, {"origin": origin, "destination": destination}).first()
     assert row is not None  # it is made if need be
     plain = Route(from_location=origin, to_location=destination)
     route = plain if row.document is None else Route.model_validate(row.document)

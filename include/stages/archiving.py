@@ -5,7 +5,7 @@ none in this archive; also for one that was lost here or on its way here, is ver
 buffer can send any more: that one is read straight from the other archive. Where a route says `moved_by: direct`,
 packages come straight from the buffer or archive it names, over SFTP or S3, without a buffer of this site. What comes
 from another site is held to the timetable of the route, or of another one between these sites. `run`
-uploads it (S3 multipart, several parts at once) while it
+uploads it (S3 multipart, as many parts at once as the link gives; `dts explain` says why) while it
 checks that what it reads is still what was verified, then reads the whole object back and compares its checksum. Only
 then is the sidecar written (`<key without .tar>.json`: the manifest, where every file lies in the tar, and IVOA ObsCore
 fields) and the copy recorded; with its first archive the package is `archived`.

@@ -18,11 +18,13 @@ from include.operations.stage import FailedWith, Work
 from include.ops_db.copies import record_loss
 from include.ops_db.states import CopyStatus
 from include.stages.archivable import ArchivablePackage, PackageSource
+from include.stages.under_way import UnderWay
 from include.storage.interface import Chunk, Storage
 from include.storage.s3 import S3Storage
 from include.transfer.blocks import Item
 from include.transfer.parts import parts_of
 from include.transfer.pulled import DamagedOriginError, Origin
+from include.transfer.terms import Terms
 from include.transfer.to_s3 import put
 
 
@@ -78,15 +80,23 @@ def _send(sending: _Sending, archive: Storage) -> Put:
 
 
 def _put_by_parts(sending: _Sending, item: Item, archive: S3Storage) -> Put:
-    work, package, source = sending.work, sending.package, sending.source
-    with _found_bad(sending):
+    work, package, source, paced = sending.work, sending.package, sending.source, sending.paced
+    # What is decided, and remembered, is the route's; bytes count until the whole object is there.
+    size_bytes = package.manifest.size_bytes
+    deciding = UnderWay(work, origin=source.full_name, destination=work.location.full_name, left_bytes=size_bytes)
+    with _found_bad(sending), deciding:
         done = put(
             item,
             origin=Origin(source.full_name, work.storage_of(source.full_name)),
             archive=archive,
             source_path=source.path,
-            check=work.check,
-            reader_of=None if sending.paced is None else sending.paced.reader,
+            terms=Terms(
+                check=work.check,
+                on_decision=deciding.on_decision,
+                remembered_streams=deciding.remembered_streams,
+            ),
+            reader_of=None if paced is None else paced.reader,
+            held_back_by=lambda since: "the route's timetable" if paced and paced.held_at > since else None,
         )
     return Put(
         f"{done.bytes_sent + done.bytes_skipped:,} of {package.manifest.size_bytes:,} bytes of {package.manifest.name}"

@@ -156,7 +156,7 @@ def _move(work: Work, transfer: TransferOnItsWay, items: list[Item], way: Way) -
     what = f"data transfer {transfer.id}"
     reserve_room(work, needed_bytes=missing, what=what, space=way.destination.space, at=transfer.destination)
     ends_at = time.monotonic() + YIELD_SECONDS
-    under_way = UnderWay(work, transfer=transfer, left_bytes=missing)
+    under_way = UnderWay(work, origin=transfer.origin, destination=transfer.destination, left_bytes=missing)
     sent_before = 0
     with under_way:
         while True:

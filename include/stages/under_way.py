@@ -11,7 +11,6 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.operations.stage import Work
-from include.ops_db.data_transfers import TransferOnItsWay
 from include.ops_db.decisions import TransferDecision, TransferReport, prune_decisions, write_report
 from include.ops_db.routes import RoutePromises, RouteTimetable, SharedRoute, shared_route
 from include.transfer.adapt import Decision
@@ -33,9 +32,9 @@ class TimetableBegan(Exception):  # noqa: N818 - no error: the transfer goes on,
 class UnderWay:
     """Tells ops-db every few seconds, in a thread of its own; trouble with that never stops the transfer."""
 
-    def __init__(self, work: Work, *, transfer: TransferOnItsWay, left_bytes: int) -> None:
+    def __init__(self, work: Work, *, origin: str, destination: str, left_bytes: int) -> None:
         self._work = work
-        self._transfer = transfer
+        self._ends = origin, destination
         self._began_with = left_bytes
         self._left_bytes = left_bytes
         self.sent_bytes = 0
@@ -103,13 +102,7 @@ class UnderWay:
 
     def _ask(self) -> SharedRoute:
         with self._work.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            return shared_route(
-                connection,
-                origin=self._transfer.origin,
-                destination=self._transfer.destination,
-                origin_id=self._transfer.origin_location_id,
-                destination_id=self._transfer.destination_location_id,
-            )
+            return shared_route(connection, origin=self._ends[0], destination=self._ends[1])
 
     def _tell_until_stopped(self) -> None:
         stopped = False

@@ -45,11 +45,15 @@ def pieces_under_way(round_trip_seconds: float) -> int:
 
 
 class SftpStorage:
-    """The files below `address.root`, which must exist, and have the mark if there is one."""
+    """The files below `address.root`, which must exist, and have the mark if there is one.
 
-    def __init__(self, address: SftpAddress, *, mark: Mark | None = None) -> None:
+    A read or a write has up to `most_pieces` under way, and holds as many.
+    """
+
+    def __init__(self, address: SftpAddress, *, mark: Mark | None = None, most_pieces: int = MOST_PIECES) -> None:
         self.address = address
         self.mark = mark
+        self._most_pieces = most_pieces
         self._connection = SftpConnection(address)
         self._files = SftpFiles(self._connection, mark=mark)
 
@@ -74,7 +78,7 @@ class SftpStorage:
             if max(offset, end) > size:
                 raise TransientError(f"{self._files.place(path)} has only {size} bytes, not {max(offset, end)}")
             position = offset
-            most = pieces_under_way(self._connection.round_trip_seconds)
+            most = min(self._most_pieces, pieces_under_way(self._connection.round_trip_seconds))
             while position < end or under_way:
                 while position < end and len(under_way) < most:
                     wanted = min(PIECE_BYTES, end - position)
@@ -150,7 +154,7 @@ class SftpStorage:
     def _fill(self, file: asyncssh.SFTPClientFile, chunks: Iterable[Chunk], *, path: str) -> None:
         under_way: deque[Future[int]] = deque()
         position = 0
-        most = pieces_under_way(self._connection.round_trip_seconds)
+        most = min(self._most_pieces, pieces_under_way(self._connection.round_trip_seconds))
         try:
             for piece in _pieces(chunks):
                 under_way.append(self._connection.start(file.write(piece, position)))

@@ -1,23 +1,44 @@
 """Measures a transfer in rounds in which nothing is changed, and changes its number of connections between them."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from include.transfer import adapt
 from include.transfer.adapt import Decision, Round
-from include.transfer.fleet import Fleet
 
 ROUND_SECONDS = 3.0
 ROUND_ROUND_TRIPS = 10
 REMEMBERED = 20
 
 
+class Begun(Protocol):
+    """A connection at work."""
+
+    @property
+    def begun_at(self) -> float:
+        """Since when (monotonic)."""
+
+
+class Connections(Protocol):
+    """Those of one transfer: how many there are, and how many there should be."""
+
+    wanted: int
+
+    @property
+    def streams(self) -> Sequence[Begun]:
+        """Those at work."""
+
+    @property
+    def round_trip_seconds(self) -> float:
+        """How far the other end is."""
+
+
 class Rounds:
-    """Of the connections of one fleet. `tell` hears every decision."""
+    """Of the connections of one transfer. `tell` hears every decision."""
 
     def __init__(
         self,
-        fleet: Fleet[Any],
+        fleet: Connections,
         *,
         most_streams: int,
         tell: Callable[[Decision], None],

@@ -11,7 +11,7 @@ from include.errors import DtsError, MissingFileError, TransientError
 from include.storage.interface import Storage
 from include.storage.s3 import S3Storage
 from include.storage.s3_upload import Target
-from include.storage.sftp import SftpStorage
+from include.storage.sftp import FEWEST_PIECES, SftpStorage
 from include.transfer.blocks import Item, blocks_of
 from include.transfer.parts import Part
 from include.transfer.pulled import DamagedOriginError, Origin
@@ -36,6 +36,13 @@ class Upload:
         self._id = ""
         self._stopped = threading.Event()
         self._idle: SimpleQueue[Storage] = SimpleQueue()
+        self._bytes_read = 0
+        self._counting = threading.Lock()
+
+    @property
+    def bytes_read(self) -> int:
+        """How much was handed out to be sent, of parts that are not complete, too."""
+        return self._bytes_read
 
     def begin_or_go_on(self, parts: Sequence[Part]) -> "dict[int, CompletedPartTypeDef]":
         """Return what the store has already, by number. A part of another size is sent again."""
@@ -63,7 +70,13 @@ class Upload:
 
     def _send(self, part: Part) -> "CompletedPartTypeDef":
         storage = self._storage()
-        body = VerifiedBody(part.blocks, self._reader_of(storage, self._path), name=self._place, stopped=self._stopped)
+        body = VerifiedBody(
+            part.blocks,
+            self._reader_of(storage, self._path),
+            name=self._place,
+            stopped=self._stopped,
+            on_read=self._count,
+        )
         try:
             with self._errors_of(body):
                 return self._target.send_stream(
@@ -72,6 +85,10 @@ class Upload:
         finally:
             body.close()
             self._idle.put(storage)
+
+    def _count(self, size_bytes: int) -> None:
+        with self._counting:
+            self._bytes_read += size_bytes
 
     def put_whole(self) -> None:
         """A file of one part, or empty."""
@@ -128,7 +145,9 @@ class Upload:
             return self._idle.get_nowait()
         except Empty:
             storage = self._origin.storage
-            return SftpStorage(storage.address, mark=storage.mark) if isinstance(storage, SftpStorage) else storage
+            if isinstance(storage, SftpStorage):  # many read at once: each holds little
+                return SftpStorage(storage.address, mark=storage.mark, most_pieces=FEWEST_PIECES)
+            return storage
 
     @contextmanager
     def _errors_of(self, body: VerifiedBody) -> Iterator[None]:

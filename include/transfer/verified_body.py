@@ -26,15 +26,25 @@ def partial_reader(storage: Storage, path: str) -> Reader:
 class VerifiedBody(io.RawIOBase):
     """Blocks as a file to be sent, each compared with its checksum before its last byte is handed out.
 
-    botocore begins again (`seek`) if a request failed. `error` is what reading ended with.
+    botocore begins again (`seek`) if a request failed. `error` is what reading ended with. `on_read` hears of the bytes
+    that are handed out.
     """
 
-    def __init__(self, blocks: Sequence[Block], reader: Reader, *, name: str, stopped: threading.Event) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        reader: Reader,
+        *,
+        name: str,
+        stopped: threading.Event,
+        on_read: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.error: DtsError | None = None
         self._blocks = blocks
         self._reader = reader
         self._name = name
         self._stopped = stopped
+        self._on_read = on_read
         self._size = blocks[-1].end - blocks[0].offset if blocks else 0
         self._position = 0
         self._chunks = self.chunks()
@@ -65,6 +75,7 @@ class VerifiedBody(io.RawIOBase):
         piece = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(piece) :]
         self._position += len(piece)
+        self._on_read(len(piece))
         return bytes(piece)
 
     def chunks(self) -> Generator[Chunk, None, None]:

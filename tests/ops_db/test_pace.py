@@ -12,7 +12,6 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from include.ops_db.apply import apply_topology
-from include.ops_db.places import location_ids
 from include.ops_db.routes import RoutePromises, RouteTimetable, SharedRoute, shared_route
 from include.routes import MovedBy, Route
 from include.transfer import pace as pace_module
@@ -35,14 +34,7 @@ def shared(
     observatory: Observatory, *, origin: str = "ccat_buffer", destination: str = "cologne_buffer"
 ) -> SharedRoute:
     with Session(observatory.engine) as session, session.begin():
-        ids = location_ids(session)
-        return shared_route(
-            session.connection(),
-            origin=origin,
-            destination=destination,
-            origin_id=ids[origin],
-            destination_id=ids[destination],
-        )
+        return shared_route(session.connection(), origin=origin, destination=destination)
 
 
 def promises(engine: Engine, route_id: int, *, mbit: float | None) -> RoutePromises:

@@ -4,14 +4,16 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from include.errors import TransientError
+from include.explain.routes import explain_route
 from include.integrity.checksum import checksum_of
 from include.integrity.manifest import PackageManifest
 from include.lifecycle.quarantine import MOST_KEPT
@@ -19,14 +21,16 @@ from include.metadata.sidecar import Sidecar, sidecar_key
 from include.operations.record import reset
 from include.ops_db.manifests import load_manifest
 from include.ops_db.states import CopyStatus, PackageState, WorkStatus
-from include.ops_db.tables import ExecutedObsUnit, RawDataPackage
+from include.ops_db.tables import DataTransferRoute, ExecutedObsUnit, RawDataPackage, TransferDecision
 from include.sandbox.s3 import S3
-from include.stages import archiving, bundling, transfer, unpacking
+from include.stages import archiving, bundling, into_archive, transfer, unpacking
 from include.storage.interface import Chunk
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.topology import MovedBy, OperationKind, Route
-from include.transfer import to_s3, upload
+from include.transfer import part_lines, upload
+from include.transfer.adapt import Decision
+from include.transfer.pulled import nothing
 from tests.observatory import Observatory
 from tests.stages.filed import STARTED_AT, packages
 from tests.stages.moved import DESTINATION, bundled, copy_at, newest, packaged, set_status, spoil, unpacked, with_routes
@@ -325,7 +329,7 @@ def test_a_large_package_goes_by_parts_and_a_cut_off_upload_goes_on(observatory,
         sent.append(part.number)
         return real(self, part)
 
-    monkeypatch.setattr(to_s3, "NEAR_PARTS", 1)
+    monkeypatch.setattr(part_lines, "NEAR_PARTS", 1)
     monkeypatch.setattr(upload.Upload, "send", cut)
     assert observatory.run(archiving, HERE).later
     monkeypatch.setattr(upload.Upload, "send", real)
@@ -336,6 +340,36 @@ def test_a_large_package_goes_by_parts_and_a_cut_off_upload_goes_on(observatory,
     assert sent == [1]
     assert read == [2, 3]
     assert checksum_of([content(archive, package.path)]) == package.checksum
+
+
+def test_what_a_direct_route_decides_is_kept_told_and_remembered(observatory, archive, monkeypatch):
+    direct(observatory, ("ccat_buffer", HERE), (HERE, "us_archive"))
+    packaged(observatory, count=2, size=70 * MIB)
+    begun, real = [], into_archive.put
+
+    def put(*args, terms, **keys):
+        begun.append(terms.remembered_streams)
+        terms.on_decision(Decision(9, "9 connections: so many were of use."))
+        terms.on_decision(Decision(13, "13 are tried.", is_a_try=True))
+        if len(begun) == 2:
+            raise TransientError("the link is cut")
+        return real(*args, terms=replace(terms, on_decision=nothing), **keys)
+
+    monkeypatch.setattr(into_archive, "put", put)
+    observatory.run(archiving, HERE)
+    assert begun == [None, 9]
+    with Session(observatory.engine) as session:
+        way = session.scalars(select(DataTransferRoute)).one()
+        kept = list(session.scalars(select(TransferDecision).order_by(TransferDecision.id)))
+        assert way.streams == 9
+        assert [one.why for one in kept] == ["9 connections: so many were of use.", "13 are tried."] * 2
+        waiting = newest(observatory, KIND)
+        told = explain_route(session.connection(), operation_id=waiting.id, data_transfer_id=None)
+        assert told is not None
+        assert "Route ccat_buffer to cologne_archive: sent directly, as fast as the link gives" in told.sentence
+        assert told.sentence.endswith("the last transfer used 9 connections.")
+        assert [one.why for one in told.decisions][-1] == "13 are tried."
+        assert explain_route(session.connection(), operation_id=0, data_transfer_id=None) is None
 
 
 def test_a_large_source_copy_that_changed_is_marked_corrupt(observatory, archive):

@@ -20,7 +20,7 @@ from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.timetable import TimetableEntry
 from include.topology import OperationKind
-from include.transfer import to_s3
+from include.transfer import part_lines
 from tests.lifecycle.archived import archived_package
 from tests.stages.moved import copy_at, newest, packaged, set_status, spoil, unpacked, with_routes
 
@@ -81,7 +81,7 @@ def test_a_direct_route_goes_by_its_timetable(observatory, promised):
 
 @pytest.mark.slow
 def test_the_parts_of_a_large_package_share_the_route(observatory, archive, monkeypatch):
-    monkeypatch.setattr(to_s3, "NEAR_PARTS", 3)
+    monkeypatch.setattr(part_lines, "NEAR_PARTS", 3)
     with_routes(
         observatory, direct("ccat_buffer", "cologne_archive", mbit=280), direct("cologne_archive", "us_archive")
     )

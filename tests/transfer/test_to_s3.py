@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -21,9 +23,11 @@ from include.storage.disk import DiskStorage
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.storage.s3_upload import MOST_PARTS
+from include.transfer import adapt, part_lines, rounds, to_s3
 from include.transfer.blocks import Item
 from include.transfer.parts import parts_of
 from include.transfer.pulled import DamagedOriginError, Origin, Pulled
+from include.transfer.terms import Terms
 from include.transfer.to_s3 import put
 from tests.transfer.samples import item_of, some_bytes
 from tests.transfer.samples import put as put_file
@@ -90,8 +94,16 @@ class Watched(DiskStorage):
             offset += len(chunk)
 
 
-def put_all(item, storage, archive, **options) -> Pulled:
-    return put(item, origin=Origin("ccat_buffer", storage), archive=archive, smallest_part=PART, **options)
+def put_all(item, storage, archive, *, source_path=None, reader_of=None, **terms) -> Pulled:
+    return put(
+        item,
+        origin=Origin("ccat_buffer", storage),
+        archive=archive,
+        source_path=source_path,
+        smallest_part=PART,
+        reader_of=reader_of,
+        terms=Terms(**terms),
+    )
 
 
 def content(archive: S3Storage, path: str) -> bytes:
@@ -287,18 +299,83 @@ def test_a_source_that_only_seemed_to_be_missing_is_not_called_so(archive, store
         assert put_all(item, there, archive).finished
 
 
+class AtOnce:
+    """Reads 64 kB in 5 ms, and remembers how many parts were read at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self._lock = threading.Lock()
+
+    def reader(self, storage, path):
+        def read(offset: int, length: int) -> Iterator[bytes]:
+            self._changed(1)
+            try:
+                for at in range(offset, offset + length, 65536):
+                    time.sleep(0.005)  # a connection's rate
+                    yield from storage.read(path, offset=at, length=min(65536, offset + length - at))
+            finally:
+                self._changed(-1)
+
+        return read
+
+    def _changed(self, by: int) -> None:
+        with self._lock:
+            self.now += by
+            self.most = max(self.most, self.now)
+
+
+def test_the_parts_at_once_grow_while_it_helps_and_each_decision_is_told(archive, origin_root, monkeypatch):
+    monkeypatch.setattr(rounds, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(rounds, "ROUND_ROUND_TRIPS", 0)
+    monkeypatch.setattr(adapt, "NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(to_s3, "CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(part_lines, "NEAR_PARTS", 2)
+    item = put_file(some_bytes(2 * SIZE), at=origin_root, block_bytes=BLOCK)
+    at_once, decisions = AtOnce(), []
+    put_all(item, DiskStorage(origin_root), archive, reader_of=at_once.reader, on_decision=decisions.append)
+    assert decisions[0].streams == 2
+    assert "the store is near" in decisions[0].why
+    assert decisions[1].streams == 3
+    assert "3 are tried, to see whether the link holds more" in decisions[1].why
+    assert at_once.most >= 3
+    assert content(archive, item.path) == some_bytes(2 * SIZE)
+
+
+def test_it_begins_with_as_many_parts_as_the_last_one_ended_with(archive, origin_root):
+    item = put_file(some_bytes(SIZE), at=origin_root, block_bytes=BLOCK)
+    at_once, decisions = AtOnce(), []
+    put_all(
+        item,
+        DiskStorage(origin_root),
+        archive,
+        reader_of=at_once.reader,
+        on_decision=decisions.append,
+        remembered_streams=3,
+    )
+    assert at_once.most == 3
+    assert [decision.why for decision in decisions] == ["3 connections: as many as the last transfer ended with."]
+
+
+@pytest.mark.parametrize(("seconds", "streams"), [(0.002, 4), (0.03, 4), (0.06, 7), (0.25, 16), (2.0, 16)])
+def test_a_far_store_is_begun_with_what_the_path_holds(seconds, streams):
+    decision = part_lines.first(round_trip_seconds=seconds)
+    assert decision.streams == streams
+    assert decision.why.startswith(f"{streams} connections, one part each: ")
+
+
 KILLED = """
 import json, os, signal, sys
 from include.storage.disk import DiskStorage
 from include.storage.s3 import S3Storage
 from include.storage.s3_client import S3Address
 from include.transfer.pulled import Origin
+from include.transfer.terms import Terms
 from include.transfer.to_s3 import put
 from tests.transfer.samples import item_of
 order = json.loads(sys.argv[1])
 item = item_of(open(order["root"] + "/chai/20260101/one.tar", "rb").read(), block_bytes=order["block"])
 put(item, origin=Origin("ccat_buffer", DiskStorage(order["root"])), archive=S3Storage(S3Address(**order["address"])),
-    smallest_part=order["part"], on_progress=lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    smallest_part=order["part"], terms=Terms(on_progress=lambda _: os.kill(os.getpid(), signal.SIGKILL)))
 """
 
 
