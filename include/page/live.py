@@ -111,9 +111,9 @@ class Watch:
         self._changed = asyncio.Event()
 
 
-async def as_events(watch: Watch, *, seen: str) -> AsyncGenerator[str]:
+async def as_events(watch: Watch, *, seen: str, once: bool = False) -> AsyncGenerator[str]:
     """Yield server-sent events: `flow` with a look, or `alive` as a sign of life."""
-    ends_at = time.monotonic() + watch.stream_seconds
+    ends_at = time.monotonic() + (0.0 if once else watch.stream_seconds)
     yield "retry: 1000\n\n"
     async with aclosing(watch.looks(seen=seen)) as looks:
         async for look in looks:

@@ -7,8 +7,6 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Engine, text
 
-from tests.observatory import Observatory
-
 GB = 10**9
 SPACE = UUID("6f1c2f0e-9d5b-4a52-8f0a-3c1d2e4b5a69")
 CHECKSUM = "xxh3-128:0123456789abcdef0123456789abcdef"
@@ -28,7 +26,9 @@ class Seeds:
 
     def insert(self, table: str, **values: Any) -> Any:
         names = ", ".join(values)
-        marks = ", ".join(f"cast(:{name} as jsonb)" if name in {"conf", "evidence"} else f":{name}" for name in values)
+        marks = ", ".join(
+            f"cast(:{name} as jsonb)" if name in {"conf", "evidence", "unreached"} else f":{name}" for name in values
+        )
         returning = " returning id" if table not in NO_ID else ""
         made = self.connection.execute(text(f"insert into {table} ({names}) values ({marks}){returning}"), values)
         return made.scalar_one() if returning else None
@@ -242,6 +242,7 @@ class Seeds:
             )
 
 
+JSON = {"conf", "evidence", "unreached"}
 NO_ID = {
     "data_transfer_package_member",
     "operation_attempt",
@@ -249,6 +250,7 @@ NO_ID = {
     "staging_job_package",
     "deletion_brake_package",
     "location_measurement",
+    "host_heartbeat",
 }
 
 
@@ -264,6 +266,7 @@ def everything(seeds: Seeds) -> None:
     under_way(seeds)
     in_trouble(seeds)
     for_people(seeds, archived)
+    heartbeats(seeds)
     for place, total, first, last in (
         ("ccat_source", 400_000 * GB, 0.31, 0.42),
         ("ccat_buffer", 200_000 * GB, 0.40, 0.71),
@@ -573,7 +576,23 @@ def for_people(seeds: Seeds, archived: list[int]) -> None:
     )
 
 
-def seeded(observatory: Observatory) -> Observatory:
-    """Return it with everything."""
-    seed(observatory.engine)
-    return observatory
+def heartbeats(seeds: Seeds) -> None:
+    """One host's worker runs and listens to too little, one is silent, one has stopped; the fourth was never there."""
+    for host, seconds, stopped, queues in (
+        ("cologne", 4, None, ["cologne_buffer_transfer", "cologne_buffer_unpacking", "cologne_archive_archiving"]),
+        ("us", 900, None, ["us_buffer_transfer", "us_archive_archiving"]),
+        ("ccat-buffer", 300, seeds.ago(seconds=300), ["ccat_buffer_bundling"]),
+    ):
+        seeds.insert(
+            "host_heartbeat",
+            host=host,
+            beaten_at=seeds.ago(seconds=seconds),
+            started_at=seeds.ago(days=2),
+            stopped_at=stopped,
+            pid=4711,
+            version="1.0",
+            topology_sha256="x",
+            queues=queues,
+            clock_ahead_seconds=0.1,
+            unreached="{}",
+        )

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -146,6 +147,12 @@ class RawDataFile(Base):
         UniqueConstraint("executed_obs_unit_id", "path"),
         Index("ix_raw_data_file_place", "data_location_id", "path"),
         Index("ix_raw_data_file_package", "raw_data_package_id", "path"),
+        # Backwards: people know the end of a path, and an index the beginning.
+        Index(
+            "ix_raw_data_file_name",
+            literal_column("reverse(path)").label("backwards"),
+            postgresql_ops={"backwards": "text_pattern_ops"},
+        ),
         Index(
             "ix_raw_data_file_unpackaged",
             "data_location_id",

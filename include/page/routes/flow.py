@@ -33,8 +33,15 @@ async def flow(request: Request) -> Response:
     responses=problems() | {200: {"content": {"text/event-stream": {}}}},
     dependencies=[may(Action.READ_PLACES)],
 )
-async def events(request: Request, last_event_id: Annotated[str, Header(max_length=100)] = "") -> Response:
-    """Send the flow whenever it changes, as server-sent events; ends after a minute: ask again."""
+async def events(
+    request: Request,
+    last_event_id: Annotated[str, Header(max_length=100)] = "",
+    accept: Annotated[str, Header(max_length=1000)] = "",
+) -> Response:
+    """Send the flow whenever it changes, as server-sent events; ends after a minute: ask again.
+
+    Who does not say that he takes events (`Accept: text/event-stream`) gets one, and the end.
+    """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    content = as_events(watch_of(request), seen=last_event_id)
+    content = as_events(watch_of(request), seen=last_event_id, once="text/event-stream" not in accept)
     return StreamingResponse(content, media_type="text/event-stream", headers=headers)

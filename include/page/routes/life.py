@@ -164,7 +164,8 @@ ATTEMPTS = text(
     select a.operation_id as operation, o.kind, l.full_name as location, a.number, a.started_at, a.finished_at,
       a.outcome, a.host, a.person, a.error_class, coalesce(a.error_text, a.explanation) as said, a.size_bytes,
       a.dag_id, a.run_id, a.task_id, a.map_index, a.try_number
-    from operation_attempt a join operation o on o.id = a.operation_id join data_location l on l.id = o.data_location_id
+    from operation_attempt a join operation_ever o on o.id = a.operation_id
+    join data_location l on l.id = o.data_location_id
     where a.operation_id = any(:operations) order by a.started_at desc, a.number desc limit :most
     """
 )

@@ -1,11 +1,11 @@
 """Locations in full: how full, how fast, for how long, which hosts and queues; and whether packages would fit there."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 from include.access.roles import Action
@@ -14,7 +14,7 @@ from include.api.documentation import problems
 from include.api.parameters import WITHOUT_NUL
 from include.api.services import services_of
 from include.explain.subjects import packages_asked_for
-from include.lanes import all_lanes
+from include.lanes import all_lanes, lanes_of_host
 from include.lifecycle.capacity import Outage, forecast
 from include.lifecycle.staging_room import room_for
 from include.lifecycle.what_can_be_staged import processing_location
@@ -22,10 +22,11 @@ from include.ops_db.measurements import HowFull, how_full
 from include.ops_db.places import location_id
 from include.ops_db.states import Condition
 from include.topology import DataLocation, LocationType, Topology
+from include.topology import Host as TopologyHost
 
 router = APIRouter(prefix="/rooms", tags=["page"])
 
-HEARD = text("select host, max(measured_at) as at from location_measurement group by host")
+HOSTS = text("select host, beaten_at, stopped_at, version, queues from host_heartbeat")
 IDS = text("select id from raw_data_package where name = any(:names)")
 Words = Annotated[list[Annotated[str, Query(max_length=300, pattern=WITHOUT_NUL)]], Query(min_length=1, max_length=100)]
 
@@ -61,12 +62,19 @@ class Room(BaseModel):
 
 
 class Host(BaseModel):
-    """A worker host."""
+    """A worker host, and what its worker last said of itself."""
 
     name: str
     site: str
-    heard_at: datetime | None
-    """When it last measured a location."""
+    heard_at: datetime | None = None
+    """None: never."""
+    stopped_at: datetime | None = None
+    """When it said that it stops; None: it runs, or died."""
+    version: str | None = None
+    queues: list[str]
+    """That it listens to."""
+    missing: list[str]
+    """Queues that it should listen to, and does not."""
 
 
 class Rooms(BaseModel):
@@ -133,13 +141,28 @@ def _rooms(connection: Connection, topology: Topology) -> Rooms:
         each.location: each.present.hours_left
         for each in forecast(known, topology, outage=Outage(), now=datetime.now(UTC))
     }
-    heard = {row.host: row.at for row in connection.execute(HEARD)}
+    heard = {row.host: row for row in connection.execute(HOSTS)}
     return Rooms(
         items=[
             _room(location, topology, known.get(location.full_name), lasting.get(location.full_name))
             for location in topology.data_locations
         ],
-        hosts=[Host(name=host.name, site=host.site, heard_at=heard.get(host.name)) for host in topology.hosts],
+        hosts=[_host(host, topology, heard.get(host.name)) for host in topology.hosts],
+    )
+
+
+def _host(host: TopologyHost, topology: Topology, heard: Row[Any] | None) -> Host:
+    should = [lane.name for lane in lanes_of_host(topology, host.name)]
+    if heard is None:
+        return Host(name=host.name, site=host.site, queues=[], missing=should)
+    return Host(
+        name=host.name,
+        site=host.site,
+        heard_at=heard.beaten_at,
+        stopped_at=heard.stopped_at,
+        version=heard.version,
+        queues=sorted(heard.queues),
+        missing=[queue for queue in should if queue not in heard.queues],
     )
 
 

@@ -8,7 +8,7 @@ const MOODS = {
   failed: "bad", permanent: "bad", integrity: "bad", corrupt: "bad", missing: "bad", refused: "bad", gone: "bad", full: "bad", read_only: "bad",
   deletion_failed: "bad", lost: "warn", transient: "warn", waiting: null, pressed: "warn", pending: null,
   in_progress: "good", transferring: "good", scheduled: "good", archived: "done", completed: "done", accepted: "done", present: "done",
-  staged: "done", approved: "done", well: "done", active: "good",
+  staged: "done", approved: "done", well: "done", listening: "done", silent: "bad", stopped: "warn", active: "good",
 };
 
 export function state(word) {

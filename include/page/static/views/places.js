@@ -5,6 +5,8 @@ import { get, Refusal } from "../server.js";
 import { state } from "../parts.js";
 import { age, count, percent, plain, rate, since, size } from "../words.js";
 
+const SILENT_MS = 120000;
+
 export function open(where) {
   const body = el("div.view");
   show(where, body);
@@ -55,10 +57,15 @@ function gauge(room) {
 }
 
 function hosts(rooms) {
-  const lanes = (host) => rooms.items.filter((room) => room.hosts.includes(host.name));
   return el("section.section", el("h2", "Hosts"), el("div.wide", { tabindex: 0, role: "region", "aria-label": "Hosts" }, el("table.data",
-    el("thead", el("tr", ["host", "site", "last heard of", "queues it listens to"].map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", rooms.hosts.map((host) => el("tr", el("th", { scope: "row" }, host.name), el("td", host.site),
-      el("td", { "data-mood": host.heard_at && Date.now() - new Date(host.heard_at) > 900e3 ? "warn" : null }, host.heard_at ? `${since(host.heard_at)} ago` : "never"),
-      el("td.mono.small", lanes(host).flatMap((room) => room.queues).join(", ")))))))) ;
+    el("thead", el("tr", ["host", "site", "worker", "last heard of", "listens to"].map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", rooms.hosts.map((host) => el("tr", el("th", { scope: "row" }, host.name, host.version && el("span.quiet.small", ` ${host.version}`)), el("td", host.site),
+      el("td", worker(host)), el("td.nowrap", host.heard_at ? `${since(host.heard_at)} ago` : "never"),
+      el("td.small", el("span.mono", host.queues.join(", ")), host.heard_at && host.missing.length > 0 && el("span.bad", `${host.queues.length ? "; " : ""}not to ${host.missing.join(", ")}`))))))));
+}
+
+function worker(host) {
+  if (!host.heard_at) return el("span.quiet", "never heard of");
+  if (host.stopped_at) return state("stopped");
+  return state(Date.now() - new Date(host.heard_at) > SILENT_MS ? "silent" : "listening");
 }
