@@ -19,7 +19,7 @@ capacity     what comes in, goes out and lies at each location, and when it is f
 doctor       look at this host: kernel, links, archives, disks, clock, programs, with what to change
 topology     validate, apply, show the topology; queues of a worker; pools for Airflow
 token        tokens of services that call the API: create, list, revoke
-db           bring ops-db to a version of its schema
+db           bring ops-db to a version of its schema; back it up, restore it, prove a backup
 sandbox      start, stop, show the sandbox, and remove what it left
 ===========  =========================================================================================================
 
