@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 2.0
 SHARE = 0.1
 """Looking takes at most this share of the time, so a slow ops-db is not asked all the time."""
-STREAM_SECONDS = 50.0
+STREAM_SECONDS = 20.0
 """A stream ends then, and the browser asks again: so each account is checked again, and a server can stop."""
 QUIET_SECONDS = 10.0
 """A sign of life goes out at least this often."""
