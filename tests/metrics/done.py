@@ -11,9 +11,13 @@ from tests.observatory import now
 MANY = text(
     """
     with made as (
-      insert into operation (kind, data_location_id, raw_data_package_id, status, explanation, created_at, finished_at,
-        attempt_count)
-      select :kind, l.id, :package, 'completed', 'It is done.', begun, begun + make_interval(secs => :seconds), 1
+      insert into operation (kind, data_location_id, raw_data_package_id, physical_copy_id, status, explanation,
+        created_at, finished_at, attempt_count)
+      select cast(:kind as text), l.id, case when cast(:kind as text) <> 'scrubbing' then cast(:package as bigint) end,
+        case when cast(:kind as text) = 'scrubbing' then (
+          select id from physical_copy c where c.raw_data_package_id = :package
+          and c.data_location_id = l.id) end,
+        'completed', 'It is done.', begun, begun + make_interval(secs => :seconds), 1
       from generate_series(1, :many) as place
       cross join lateral (select cast(:first as timestamptz) + make_interval(secs => :apart * place) as begun) t
       join data_location l on l.full_name = :location

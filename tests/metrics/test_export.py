@@ -96,6 +96,7 @@ def test_a_package_is_archived_first_second_and_further_with_its_latency(
     assert float(second.partition("seconds=")[2].partition(",")[0]) == pytest.approx(7200, abs=10)
 
 
+@pytest.mark.slow
 def test_with_influxdb_away_for_a_day_nothing_is_lost_and_nothing_is_doubled(
     observatory: Observatory, package: Archived, tmp_path: Path
 ) -> None:

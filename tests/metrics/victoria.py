@@ -57,7 +57,6 @@ class Victoria:
         return sum(len(values) for _, values in self.samples(f'{{__name__="{name}"}}'))
 
     def query(self, query: str, *, at: float) -> list[dict[str, Any]]:
-        self.await_all()
         answer = httpx.get(f"{self.url}/api/v1/query", params={"query": query, "time": str(at)})
         assert answer.status_code == 200, f"{query}: {answer.text}"
         return list(answer.json()["data"]["result"])
