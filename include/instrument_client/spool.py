@@ -1,8 +1,8 @@
 """The spool: a folder on this host's own disk, where what is to be filed waits until the server has accepted it.
 
-SPOOL/observations/000017-UUID/   one observation (folder.py), the lower number first
-SPOOL/sender.lock                 who holds it sends
-SPOOL/sender.json                 what the sender did last, for people
+SPOOL/observations/000000017-UUID/   one observation (folder.py), the lower number first
+SPOOL/sender.lock                    who holds it sends
+SPOOL/sender.json                    what the sender did last, for people
 
 Any number of processes may add; each change is made under the lock of the observation's folder. Nothing here asks the
 network, and nothing waits for it.
@@ -10,7 +10,7 @@ network, and nothing waits for it.
 
 from __future__ import annotations
 
-import re
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,7 +24,9 @@ from .segment import SEGMENT_BYTES_MAX, About, File, Segment, line_of
 from .syncer import Syncer
 from .usage import Limits, Usage
 
-_FOLDER = re.compile(r"[0-9]{6,}-[0-9a-f-]{36}\Z")
+DIGITS = 9
+"""So many that the order of names stays that of numbers."""
+NAME_LENGTH = DIGITS + len("-6f1c2f0e-9d5b-4a52-8f0a-3c1d2e4b5a69")
 GONE = ".gone-"
 TRIES = 100
 """A folder can be removed, all of it accepted, just before something is added: then it is made anew."""
@@ -56,14 +58,20 @@ class Spool:
 
     def folders(self) -> list[Folder]:
         """Return what waits, the oldest observation first."""
-        with spool_errors(self.observations, "Reading"):
-            return [
-                Folder(path) for path in sorted(self.observations.iterdir(), key=_number) if _FOLDER.match(path.name)
-            ]
+        return [Folder(self.observations / name) for name in sorted(self._names())]
 
     def folder(self, observation: str) -> Folder | None:
         """Return the folder of an observation, None if nothing of it waits."""
-        return next((folder for folder in self.folders() if folder.uuid == observation), None)
+        return self._folder_in(self._names(), observation)
+
+    def _folder_in(self, names: list[str], observation: str) -> Folder | None:
+        return next((Folder(self.observations / name) for name in names if name[DIGITS + 1 :] == observation), None)
+
+    def _names(self) -> list[str]:
+        """Return the folders' names: with 10,000 of them, paths would take longer than an instrument should wait."""
+        with spool_errors(self.observations, "Reading"):
+            names = os.listdir(self.observations)  # noqa: PTH208 - see above
+        return [name for name in names if name[0].isdigit() and len(name) == NAME_LENGTH]
 
     def start(self, about: About) -> Folder:
         """Make an observation's folder, unless there is one.
@@ -74,9 +82,10 @@ class Spool:
         """
         descriptors: list[int] = []
         with locked(self.observations), spool_errors(self.observations, "Starting an observation in"):
-            folder = self.folder(about.observation)
+            names = self._names()
+            folder = self._folder_in(names, about.observation)
             if folder is None:
-                folder = self._make(about, descriptors)
+                folder = self._make(about, int(max(names, default="0").partition("-")[0]) + 1, descriptors)
             else:
                 _require_same(folder, about)
         with spool_errors(folder.path, "Syncing"):
@@ -132,7 +141,7 @@ class Spool:
             return
         raise SpoolError(f"{self.observations} changes faster than something can be added to it; do it again.")
 
-    def _make(self, about: About, descriptors: list[int]) -> Folder:
+    def _make(self, about: About, number: int, descriptors: list[int]) -> Folder:
         """Make a folder under a passing name, and give it its own when all is in it."""
         self._usage.require_room(len(about.line()), observations=1)
         new = self.observations / f".new-{about.observation}"
@@ -141,18 +150,12 @@ class Spool:
             try:
                 new.mkdir(mode=FOLDER_MODE)
                 append(new / OBSERVATION, b"", header=about.line(), descriptors=descriptors)
-                number = max((_number(path) for path in self.observations.iterdir()), default=0) + 1
-                path = new.rename(self.observations / f"{number:06d}-{about.observation}")
+                path = new.rename(self.observations / f"{number:0{DIGITS}d}-{about.observation}")
             except OSError:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
             descriptors.append(open_folder(self.observations))
         return Folder(path)
-
-
-def _number(path: Path) -> int:
-    digits = path.name.partition("-")[0]
-    return int(digits) if digits.isdigit() else 0
 
 
 def _seal_what_is_large(folder: Folder, path: Path) -> None:

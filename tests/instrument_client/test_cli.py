@@ -125,6 +125,7 @@ def test_what_is_dropped_is_forgotten_and_the_observation_finishes(
     typed("file", write("good.g3"), "--observation", uuid, "--started-at", began)
     bad = write("bad.g3")
     assert typed("file", bad, "--observation", uuid, "--module", "bad", "--finish") == 1
+    assert typed("drop", str(uuid)[-4:]) == 1, "a part of a UUID is none"
     assert typed("drop", uuid) == 0
     assert "1 files are dropped" in typed.out
     assert typed("send", "--once", "20") == 0
