@@ -9,6 +9,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars
 
 from include.errors import LeaseLostError, PermanentError, WrongHostError
 from include.operations import record
@@ -128,7 +129,12 @@ class BatchRunner:
         if lease is None:
             report.passed_over += 1
             return
-        logger.info("Operation %s: attempt %s begins.", operation_id, lease.attempt_number)
+        # On every line that is logged meanwhile, whoever logs it: Airflow's own logs are made by structlog.
+        with bound_contextvars(operation=operation_id, attempt=lease.attempt_number):
+            self._do(lease, report)
+
+    def _do(self, lease: Lease, report: BatchReport) -> None:
+        logger.info("Operation %s: attempt %s begins.", lease.operation_id, lease.attempt_number)
         try:
             with LeaseKeeper(self.engine, lease, lease_seconds=self._lease_seconds) as keeper:
                 done = self.stage.run(self._work(lease, keeper))
