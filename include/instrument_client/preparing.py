@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .durable import read, write_whole
+from .errors import TryAgainError
 from .folder import DAMAGED_SUFFIX, REFUSED_SUFFIX, Folder
 from .hashing import checksum_of
 from .lock import locked
@@ -24,6 +25,7 @@ def prepared(folder: Folder, path: Path, *, mb_per_second: float, stop: threadin
 
     Raises:
         SpoolError: the disk of the spool refuses.
+        TryAgainError: the disk of the data is away.
         StoppedError: `stop` was set.
     """
     segment = folder.segment(path)
@@ -34,6 +36,8 @@ def prepared(folder: Folder, path: Path, *, mb_per_second: float, stop: threadin
     root = Path(segment.about.root)
     if not root.is_dir():  # sent from another host or account than it was added
         return segment
+    if not any(root.iterdir()):
+        raise TryAgainError(f"{root} is empty: is its disk mounted? Nothing of it is filed before.")
     good, changed = _looked_at(segment, lambda file: _with_checksum(file, root, segment, mb_per_second, stop))
     if changed:
         with locked(folder.path):

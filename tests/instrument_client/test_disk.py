@@ -129,6 +129,22 @@ def test_a_disk_that_fails_to_sync_is_told(offline: Client, write: Written, monk
         list(map(observation.add, [path] * 100))
 
 
+def test_a_data_disk_that_is_not_mounted_is_waited_for(
+    offline: Client, settings: Settings, server: ContractServer, write: Written
+) -> None:
+    with offline.observation() as observation:
+        observation.add(write("a.g3"))
+    away = settings.root.rename(settings.root.with_name("away"))
+    settings.root.mkdir()
+    with Client(settings) as client:
+        while "is its disk mounted" not in status_of(client.spool).waiting[0].why:
+            pass
+        settings.root.rmdir()
+        away.rename(settings.root)
+        assert client.wait_until_accepted(observation.uuid, seconds=10)
+    assert server.all_paths() == ["a.g3"]
+
+
 def test_lines_that_the_disk_spoilt_are_told_and_the_others_are_filed(
     offline: Client, settings: Settings, server: ContractServer, write: Written
 ) -> None:

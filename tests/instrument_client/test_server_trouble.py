@@ -103,6 +103,18 @@ def test_a_server_that_was_restored_from_an_older_state_is_told_again(
     assert server.paths(str(observation.uuid)) == ["a.g3", "b.g3"]
 
 
+def test_a_filing_that_the_server_lost_is_filed_again(client: Client, server: ContractServer, write: Written) -> None:
+    server.judges.clear()
+    uuid = filed(client, write)
+    while not server.filings:
+        time.sleep(0.01)
+    with server.lock:
+        server.filings.clear()
+    server.judges.set()
+    assert client.wait_until_accepted(uuid, seconds=10)
+    assert server.paths(str(uuid)) == ["a.g3", "b.g3"]
+
+
 def test_filings_go_on_while_the_verdicts_are_late(client: Client, server: ContractServer, write: Written) -> None:
     server.judges.clear()
     with client.observation() as observation:
