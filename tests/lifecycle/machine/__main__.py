@@ -2,17 +2,19 @@
 
 import argparse
 import json
+import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from typing import NoReturn
 
 from tests.lifecycle.machine.share import prove
 from tests.lifecycle.machine.tally import Tally
@@ -30,7 +32,9 @@ def main() -> int:
     chosen = parser.parse_args()
     histories, number = chosen.histories, chosen.seed
     began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="proof-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix=f"proof-{os.getpid()}-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder.chmod(0o755)  # PostgreSQL refuses root; an account that cannot come here would have its database on a disk
+    signal.signal(signal.SIGTERM, _end_all)
     shares = [histories // PROCESSES + (process < histories % PROCESSES) for process in range(PROCESSES)]
     try:
         with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
@@ -40,6 +44,14 @@ def main() -> int:
     total = sum(tallies, Tally())
     sys.stdout.write(report(total, seconds=time.monotonic() - began, number=number) + "\n")
     return 1 if total.wrong_deletions or total.wrong_refusals or total.broken else 0
+
+
+def _end_all(number: int, _: object) -> NoReturn:
+    """Else the shares would go on for half an hour, for nobody."""
+    for process in active_children():
+        if process.pid is not None:
+            os.kill(process.pid, signal.SIGINT)
+    sys.exit(128 + number)
 
 
 def report(tally: Tally, *, seconds: float, number: int) -> str:
@@ -56,7 +68,7 @@ def report(tally: Tally, *, seconds: float, number: int) -> str:
         f"  copies read again  {tally.scrubs:,}",
         f"  wrong deletions    {tally.wrong_deletions}",
         f"  wrong refusals     {tally.wrong_refusals}",
-        json.dumps(asdict(tally) | {"seconds": round(seconds), "seed": number}),
+        json.dumps(vars(tally) | {"seconds": round(seconds), "seed": number}),
     ]
     return "\n".join(lines)
 
