@@ -83,7 +83,8 @@ TROUBLES = (
     "none", "one is bad", "one is bad and another is bad", "one is not verified", "it is not archived",
     "a file is in no package", "it is on its way", "nobody unpacks it", "it is wanted", "it is read",
     "others claim a file", "a worker died", "another worker died", "a worker died and one is bad and another is bad",
-    "days have passed", "a place is full",
+    "days have passed", "a place is full", "one is bad and another is bad and one person lets it go",
+    "one is bad and another is bad and two people let it go and days have passed",
 )  # fmt: skip
 
 packages = st.integers(0, 1)
@@ -146,6 +147,10 @@ class Histories(RuleBasedStateMachine):
             "others claim a file": lambda: self.world.sql(CLAIM, package=self._package(0).id),
             "a worker died": lambda: self.deletion_dies(place=place, planned=True, steps=3),
             "another worker died": lambda: self.deletion_dies(place=place, planned=False, steps=1),
+            "one person lets it go": lambda: self.people_let_it_go_with_one_copy(
+                package=0, place=place, confirmed=False
+            ),
+            "two people let it go": lambda: self.people_let_it_go_with_one_copy(package=0, place=place, confirmed=True),
             "days have passed": lambda: self.days_pass(days=6),
             "a place is full": lambda: self.a_place_fills_or_empties(place=place, is_full=True),
         }
