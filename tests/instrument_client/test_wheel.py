@@ -99,7 +99,12 @@ def test_it_imports_nothing_else_of_this_project_and_is_python_3_9() -> None:
 
 def pythons() -> list[str]:
     found = sorted(str(path) for path in (Path.home() / ".pyenv" / "versions").glob("3.9.*/bin/python"))
-    return found or [python for python in [which("python3.9")] if python]
+    return found or [python for python in [which("python3.9")] if python and runs(python)]
+
+
+def runs(python: str) -> bool:
+    """A version manager may have put something there that only says that it is not installed."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not pythons(), reason="there is no Python 3.9 here")
