@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Client:
     """Files observations of one instrument. Safe to use from several threads, and beside other processes."""
 
-    def __init__(self, settings: Settings, *, sends: bool = True, patience_seconds: float | None = 0.003) -> None:
+    def __init__(self, settings: Settings, *, sends: bool = True, patience_seconds: float | None = 0.002) -> None:
         """Open the spool and start sending what is in it.
 
         Args:

@@ -35,7 +35,7 @@ TRIES = 100
 class Spool:
     """What is to be filed from this host."""
 
-    def __init__(self, path: Path, *, limits: Limits | None = None, patience_seconds: float | None = 0.003) -> None:
+    def __init__(self, path: Path, *, limits: Limits | None = None, patience_seconds: float | None = 0.002) -> None:
         """Open a spool, or make one.
 
         Args:
