@@ -4,6 +4,7 @@ Whatever the link or the disk does, no more than this is held: who gets no slot 
 """
 
 import mmap
+from contextlib import suppress
 
 from include.transfer.sftp_reads import REQUEST_BYTES
 
@@ -33,6 +34,11 @@ class Arena:
     def give_back(self, slot: int) -> None:
         """It may be lent again: nobody reads or writes it any more."""
         self._free.append(slot)
+
+    def release(self) -> None:
+        """Give the memory back: nobody wants any more what is in it."""
+        with suppress(OSError):  # a kernel that cannot
+            self._memory.madvise(mmap.MADV_REMOVE)
 
     def view(self, slot: int, length: int) -> memoryview:
         """Return the first `length` bytes of a slot."""

@@ -63,7 +63,10 @@ def _prepare(item: Item, *, root: Path) -> Prepared:
         return Prepared(part, missing_blocks(item.content, verified=()), is_complete=False)
     with disk_errors(part.path):
         part.open()
-    return Prepared(part, missing_blocks(item.content, verified=part.verified), is_complete=False)
+    missing = missing_blocks(item.content, verified=part.verified)
+    if item.portion is not None:
+        missing = tuple(block for block in missing if item.portion[0] <= block.number < item.portion[1])
+    return Prepared(part, missing, is_complete=False)
 
 
 def checksum_of(pieces: Sequence[memoryview]) -> str:
@@ -134,8 +137,10 @@ def spill(moves: Sequence[tuple[int, memoryview]], place: Spill) -> None:
 
 
 def finish(part: PartFile) -> None:
-    """Give a file its name, now that all its blocks are written."""
+    """Give a file its name, now that all its blocks are written; of a portion of one nothing is left to do."""
     try:
+        if part.item.portion is not None:
+            return
         with disk_errors(part.path):
             if not part.is_open:  # a file without a byte
                 part.open()

@@ -52,6 +52,8 @@ class Item:
     path: str
     content: Content
     twin: Twin | None = None
+    portion: tuple[int, int] | None = None
+    """From which block on to which others are not wanted: somebody else brings the rest, and gives it its name."""
 
 
 @dataclass(frozen=True, slots=True)

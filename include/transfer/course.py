@@ -95,7 +95,7 @@ class Course(ABC, Generic[Stream]):
             remembered_streams=terms.remembered_streams,
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="transfer")
-        self._tell = tell
+        self.tell = tell
         self._load = load
         self._silence = silence
         self._ends_at = time.monotonic() + terms.yield_after_seconds
@@ -177,7 +177,7 @@ class Course(ABC, Generic[Stream]):
         """Tell how far it is."""
         rate = sum(stream.rate for stream in self.fleet.streams)
         streams = len(self.fleet.streams)
-        self._tell(Arrived(item, self.bytes_sent, self.bytes_skipped, self.bytes_received, rate, streams))
+        self.tell(Arrived(item, self.bytes_sent, self.bytes_skipped, self.bytes_received, rate, streams))
 
     def _joined(self, stream: Stream) -> None:
         if not self.rounds.has_begun:

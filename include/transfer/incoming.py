@@ -11,7 +11,7 @@ from include.transfer.spill import Pieces, Spill
 from include.transfer.work import BlockWork, ItemWork, Piece, PieceState, Queue
 
 FEW_SLOTS = 160
-"""With fewer free ones, what waits for the rest of its block goes to the disk."""
+"""With fewer free ones (of ARENA_BYTES), what waits for the rest of its block goes to the disk."""
 RESERVE_SLOTS = 32
 """Kept for what is asked for a second time, on another stream."""
 SPILLED_AT_ONCE = 96
@@ -23,8 +23,9 @@ Move = tuple[Piece, int, int]
 class Incoming:
     """In the loop's thread. `unpacks`: some of what comes is compressed."""
 
-    def __init__(self, root: Path, *, unpacks: bool) -> None:
-        self.arena = Arena(ARENA_BYTES - UNPACKED_BYTES) if unpacks else Arena()
+    def __init__(self, root: Path, *, unpacks: bool, arena_bytes: int = ARENA_BYTES) -> None:
+        self.arena = Arena(arena_bytes - UNPACKED_BYTES if unpacks else arena_bytes)
+        self._few_slots = FEW_SLOTS * arena_bytes // ARENA_BYTES
         self.spill = Spill(root)
         self.queue = Queue()
         self.open: dict[BlockWork, None] = {}
@@ -57,7 +58,7 @@ class Incoming:
     @property
     def is_short(self) -> bool:
         """Tell whether memory runs out."""
-        return self.arena.free < FEW_SLOTS
+        return self.arena.free < self._few_slots
 
     def has_room_for(self, work: BlockWork) -> bool:
         """Leave as much as all older blocks still need."""

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from include.plurals import counted
 from include.storage.sftp_connection import SftpAddress
 from include.transfer import adapt, arrivals
 from include.transfer.adapt import Decision
+from include.transfer.arena import ARENA_BYTES
 from include.transfer.asking import Asking
 from include.transfer.blocks import Item
+from include.transfer.core import Core
 from include.transfer.course import TICK_SECONDS, Course
 from include.transfer.helping import Helping
 from include.transfer.incoming import Incoming
@@ -30,6 +33,8 @@ FEW_STREAMS = 14
 AHEAD_BYTES = 256 * 1024 * 1024
 AHEAD_ITEMS = 256
 PREPARED_AT_ONCE = 32
+WORTH_BYTES = 2_000_000_000
+"""A second process takes a second to begin, and both have less memory: less than this is not shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,9 @@ class PullTask:
     address: SftpAddress
     root: Path
     terms: Terms
+    arena_bytes: int = ARENA_BYTES
+    may_share: bool = False
+    """Stop, and say so, when one core is too little and enough is left for another process (by_two.py)."""
 
 
 class PullEngine(Course[Stream]):
@@ -48,8 +56,13 @@ class PullEngine(Course[Stream]):
 
     def __init__(self, task: PullTask, *, pool: Pool, tell: Tell) -> None:
         self._task = task
+        self.is_shared = False
+        """It ended for another process to take part."""
         self._share_bytes = 0
-        self._incoming = Incoming(task.root, unpacks=any(item.twin is not None for item in task.items))
+        self._core = Core()
+        self._incoming = Incoming(
+            task.root, unpacks=any(item.twin is not None for item in task.items), arena_bytes=task.arena_bytes
+        )
         super().__init__(
             task.items,
             terms=task.terms,
@@ -92,6 +105,8 @@ class PullEngine(Course[Stream]):
             self._keeping.spill()
         self._pump_all()
         self._helping.help(now)
+        if self._task.may_share and self._incoming.begins_blocks:
+            self._share_if_full(now)
 
     def held_back_by(self) -> str | None:
         is_blocked = self._asking.blocked_at > self.rounds.began_at and not self._incoming.open
@@ -121,6 +136,24 @@ class PullEngine(Course[Stream]):
             if stream.asked and self.jobs.error is not None:
                 stream.line.abort("the transfer ended")
         self._keeping.close()
+        self._incoming.arena.release()
+
+    def _share_if_full(self, now: float) -> None:
+        left = sum(item.content.size_bytes for item in self._task.items) - self.bytes_skipped - self.bytes_sent
+        why = self._core.full(now)
+        if why is None or left < WORTH_BYTES:
+            return
+        self.is_shared = True
+        rate = sum(stream.rate for stream in self.fleet.streams)
+        streams = self.fleet.wanted
+        self.tell(
+            Decision(
+                streams,
+                f"{rate / 1e6:.1f} MB/s with {counted(streams, 'connection')}: {why}; a second process, with as many"
+                " of its own, takes half of what is left.",
+            )
+        )
+        self._incoming.stop()
 
     def _pump_all(self) -> None:
         self._asking.pump_all()

@@ -89,11 +89,11 @@ def main() -> None:
             terms=Terms(on_progress=progressed, on_decision=decided, yield_after_seconds=order.seconds),
         )  # fmt: skip
     seconds = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used, by_second = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     at = next((moment for moment, sent in steps if sent >= 0.95 * total), seconds)
     outcome = Outcome(
         bytes=pulled.bytes_sent, received_bytes=pulled.bytes_received, seconds=seconds,
-        cpu_seconds=used.ru_utime + used.ru_stime,
+        cpu_seconds=used.ru_utime + used.ru_stime + by_second.ru_utime + by_second.ru_stime,
         peak_mb=used.ru_maxrss / 1024, last_twentieth=(seconds - at) / seconds,
         first_byte_seconds=steps[0][0] if steps else seconds, finished=pulled.finished, decisions=decisions,
     )  # fmt: skip

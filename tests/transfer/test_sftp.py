@@ -129,7 +129,7 @@ def test_two_engines_at_once_end_with_whole_files(served, origin_root, arrived_r
 
 def test_it_goes_on_when_memory_for_two_blocks_is_all_there_is(served, origin_root, arrived_root, monkeypatch):
     small = 2 * BLOCK + incoming.RESERVE_SLOTS * 255 * 1024 + 255 * 1024
-    monkeypatch.setattr(incoming, "Arena", lambda: arena.Arena(small))
+    monkeypatch.setattr(incoming, "Arena", lambda _: arena.Arena(small))
     monkeypatch.setattr(incoming, "Spill", lambda root: spill.Spill(root, size_bytes=BLOCK // 2))
     items = [put(some_bytes(SIZE, seed=n), at=origin_root, path=f"{n}.tar", block_bytes=BLOCK) for n in range(4)]
     assert pulled(items, served, arrived_root).finished
