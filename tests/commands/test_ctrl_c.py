@@ -24,7 +24,8 @@ MOMENTS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 4, 9)
 def test_it_ends_without_a_traceback_and_leaves_nothing(word: str, seconds: float) -> None:
     environment = {**os.environ, "DTS_SANDBOX_PORT_UI": str(free_port())}
     process = subprocess.Popen(
-        ["make", "-C", str(CLONE), word],
+        # As in a terminal: whoever runs the tests in the background has it ignored.
+        ["env", "--default-signal=INT", "make", "-C", str(CLONE), word],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

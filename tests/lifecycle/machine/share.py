@@ -1,5 +1,6 @@
 """A share of the histories, in a process of its own with an ops-db of its own."""
 
+import signal
 import traceback
 from pathlib import Path
 
@@ -11,12 +12,10 @@ from include.sandbox.postgres import Postgres
 from tests.lifecycle.machine.run import court, run
 from tests.lifecycle.machine.tally import Tally
 
-AT_A_TIME = 500
-"""Hypothesis remembers each history of a run, and grows slower with them."""
-
 
 def prove(folder: Path, process: int, histories: int, number: int) -> Tally:
     """Run a share of the histories; a wrong one is printed, and ends the share."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the proof runs in the background
     own = folder / str(process)
     own.mkdir()
     with Postgres.running(own / "postgres") as postgres:
@@ -25,13 +24,10 @@ def prove(folder: Path, process: int, histories: int, number: int) -> Tally:
         engine = create_engine(url, pool_size=10, connect_args=CLIENT_OPTIONS)
         with court(engine, own / "observatory") as machine:
             tally = machine.judge.tally
-            for begin in range(0, histories, AT_A_TIME):
-                try:
-                    some = min(AT_A_TIME, histories - begin)
-                    run(machine, histories=some, number=number + (process << 40) + (begin << 20))
-                except Exception:  # noqa: BLE001 - whatever it is, it is shown, and the proof has failed
-                    traceback.print_exc()
-                    tally.broken += 1
-                    break
+            try:
+                run(machine, histories=histories, number=number + (process << 40))
+            except Exception:  # noqa: BLE001 - whatever it is, it is shown, and the proof has failed
+                traceback.print_exc()
+                tally.broken += 1
         engine.dispose()
     return tally
