@@ -21,7 +21,7 @@ demo:  ## watch an observation travel: make demo [DATA=folder] [REPORT=file.json
 test:  ## run every test, on real servers (under 10 minutes)
 	@./.ci/environment test
 
-test-slow:  ## run what takes longer: make demo as a user types it, long links, bandwidth over a time (6 minutes)
+test-slow:  ## run what takes longer: make demo as a user types it, long links, bandwidth over a time (a quarter of an hour)
 	@./.ci/environment test-slow
 
 proof:  ## 10,000 random histories against the deletion gate, and what they notice (half an hour); make proof [HISTORIES=n] [SEED=n]

@@ -21,6 +21,7 @@ const REFRESH_MS = 5000;
 const main = document.getElementById("main");
 const context = { account: null, flow: null, may: (action) => context.account?.may.includes(action) ?? false };
 let view = null;
+let shown = "flow";
 let refreshedAt = 0;
 let pending = null;
 
@@ -52,7 +53,8 @@ async function route() {
   const [name = "flow", ...rest] = path.split("/").filter(Boolean).map(decodeURIComponent);
   const known = VIEWS.some(([each]) => each === name) || HIDDEN.includes(name);
   if (!known) { location.hash = "#/flow"; return; }
-  navigation(PARENTS[name] ?? name);
+  shown = PARENTS[name] ?? name;
+  navigation();
   document.body.dataset.view = name;
   const module = await import(`./views/${name}.js`);
   view?.close?.();
@@ -79,9 +81,9 @@ function tellAirflow() {
   } catch { /* another origin: then not */ }
 }
 
-function navigation(current) {
+function navigation() {
   const links = VIEWS.map(([name, title]) => el("a", {
-    href: `#/${name}`, "aria-current": name === current && "page", "data-key": `view-${name}`,
+    href: `#/${name}`, "aria-current": name === shown && "page", "data-key": `view-${name}`,
   }, title, badge(name)));
   show(document.getElementById("views"), ...links);
 }
@@ -96,7 +98,7 @@ function badge(name) {
 
 function onFlow(flow) {
   context.flow = flow;
-  navigation(document.querySelector("#views [aria-current]")?.getAttribute("href").slice(2) ?? "flow");
+  navigation();
   document.title = flow.failed ? `(${flow.failed} failed) Data transfer` : "Data transfer";
   view?.flow?.(flow);
   // Other views ask for their own: not more often than this, and the last change is never missed.
