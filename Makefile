@@ -9,7 +9,7 @@ override DATA := $(value DATA)
 override REPORT := $(value REPORT)
 export CALLER DATA REPORT PYTHON HISTORIES SEED
 
-.PHONY: help demo test test-slow proof lint bench bench-transfer bench-packaging bench-lifecycle bench-api sandbox environment clean
+.PHONY: help demo test test-slow proof lint bench bench-transfer bench-packaging bench-lifecycle bench-api bench-client sandbox environment clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -43,6 +43,9 @@ bench-lifecycle:  ## deletion of 100,000 raw files and 2,000 packages at three s
 
 bench-api:  ## the API: 10,000 files in one observation, a hundred instruments at once, reads with many rows
 	@./.ci/environment bench api
+
+bench-client:  ## what a call of the instrument's client takes, with the server up, slow, hanging or gone
+	@./.ci/environment bench client
 
 sandbox:  ## start the whole observatory and keep it until Ctrl-C
 	@./.ci/environment sandbox
