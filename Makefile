@@ -9,7 +9,7 @@ override DATA := $(value DATA)
 override REPORT := $(value REPORT)
 export CALLER DATA REPORT PYTHON HISTORIES SEED
 
-.PHONY: help demo test test-slow proof lint bench bench-transfer bench-packaging bench-lifecycle bench-api bench-client sandbox environment clean
+.PHONY: help demo test test-slow test-page proof lint bench bench-transfer bench-packaging bench-lifecycle bench-api bench-client sandbox environment clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,6 +23,9 @@ test:  ## run every test, on real servers (under 10 minutes)
 
 test-slow:  ## run what takes longer: make demo as a user types it, long links, bandwidth over a time (a quarter of an hour)
 	@./.ci/environment test-slow
+
+test-page:  ## the page alone, in a browser (Chromium, or `playwright install chromium`)
+	@./.ci/environment test -m "slow or not slow" tests/page
 
 proof:  ## 10,000 random histories against the deletion gate, and what they notice (half an hour); make proof [HISTORIES=n] [SEED=n]
 	@./.ci/environment proof
