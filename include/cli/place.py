@@ -35,10 +35,12 @@ def ops_db_address() -> URL:
         text = settings.required_ops_db_url()
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        # Without its cause: that one may tell a part of the password.
         raise BadInputError(
-            "DTS_OPS_DB_URL is not a URL; it looks like postgresql+psycopg://user:password@host:port/ops_db."
-        ) from error
+            "DTS_OPS_DB_URL is not a URL; it looks like postgresql+psycopg://user:password@host:port/ops_db,"
+            " and in a password @ is written %40, : %3A and / %2F."
+        ) from None
     if not url.drivername.startswith("postgres"):
         raise BadInputError(
             f"DTS_OPS_DB_URL names a {url.drivername}, but ops-db is a PostgreSQL: postgresql+psycopg://…"

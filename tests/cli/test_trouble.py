@@ -58,6 +58,18 @@ def test_a_url_of_something_else_is_refused_without_its_password(
     assert "hush-hush" not in result.err
 
 
+@pytest.mark.parametrize("rest", ["u:hush@h:ush@db:5432/ops_db", "u:hush@db:5432x/ops_db"])
+def test_a_url_that_cannot_be_read_is_told_without_a_part_of_its_password(
+    bare_dts: Dts, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    monkeypatch.setenv("DTS_OPS_DB_URL", f"postgresql+psycopg://{rest}")
+    result = bare_dts("status")
+    assert result.code == 1
+    assert "%40" in result.err
+    assert "ush" not in result.err
+    assert len(result.err.splitlines()) == 1
+
+
 def test_the_sandbox_that_runs_from_this_folder_is_meant(
     bare_dts: Dts, night: Night, ops_db_url: str, tmp_path: Path
 ) -> None:
