@@ -61,7 +61,9 @@ def _pull_by_two(task: PullTask, before: Pulled) -> Pulled:
         tally = _Tally(task, before, second)
         with suppress(DamagedOriginError):  # it is found again at the end, with what the other one found
             _run(replace(task, items=here, arena_bytes=HALF_ARENA_BYTES), tally)
-        while not second.wait(CHECK_SECONDS):
+        is_over = False
+        while not is_over:
+            is_over = second.wait(CHECK_SECONDS)
             task.terms.check()
             tally.tell()
     both = tally.so_far
